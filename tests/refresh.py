@@ -1,13 +1,14 @@
 """python -m tests.refresh [NOTEBOOK …]    runs notebooks offline and writes their outputs back, normalised
 
-Under the pocket Hub, each in a fresh kernel. What it writes holds no widget state, no timings and no
-absolute paths; cell ids stay. The measured seconds and memory go into the table of cell 1 and the README.
+Under the pocket Hub, each in a fresh kernel. What it writes holds no widget state, no timings, and of a
+traceback's paths the file names alone; cell ids stay. The measured seconds and memory go into the table of cell 1 and the README.
 """
 from __future__ import annotations
 
 import argparse
 import hashlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,12 +16,13 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from .course import CHAPTERS, ROOT, UNFINISHED
 
 MEASURED = re.compile(r"^(\| CPU[^|]*\|)[^|]*\|[^|]*\|", re.M)  # the CPU row of cell 1
 README_MEASURED = r"^(\| \[?{chapter} .*\|)[^|]*\|[^|]*\|$"
+ABSOLUTE = re.compile(r"/[^\s:\"']*/([^\s/:\"']+\.py)")  # of a path in a traceback, the file's name is enough
 SHELL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -52,6 +54,7 @@ def last_states(text: str) -> str:
 
 def normalise(notebook):
     """Leaves of the outputs what a reader should see, and nothing that changes from run to run by itself."""
+    notebook.nbformat_minor = max(notebook.nbformat_minor, 5)  # the first with cell ids
     notebook.metadata.pop("widgets", None)
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata["language_info"] = {"name": "python"}
@@ -73,7 +76,7 @@ def normalise(notebook):
             if "execution_count" in output:
                 output["execution_count"] = count
             if output.output_type == "stream":
-                output["text"] = last_states(output["text"])
+                output["text"] = "".join(output["text"])  # a string, or a list of lines
                 if outputs and outputs[-1].output_type == "stream" and outputs[-1]["name"] == output["name"]:
                     outputs[-1]["text"] += output["text"]
                     continue
@@ -82,6 +85,11 @@ def normalise(notebook):
                     continue
                 output["metadata"] = {}
             outputs.append(output)
+        for output in outputs:  # once joined: each step of a bar comes as an output of its own
+            if output.output_type == "stream":
+                output["text"] = last_states(output["text"])
+            elif output.output_type == "error":
+                output["traceback"] = [ABSOLUTE.sub(r"\1", SHELL_COLOURS.sub("", line)) for line in output["traceback"]]
         cell.outputs = outputs
 
 
@@ -117,11 +125,12 @@ def main() -> int:
     if unknown := [name for name in names if name not in CHAPTERS]:
         parser.error(f"no such notebook: {', '.join(unknown)}; there are: {', '.join(CHAPTERS)}")
     if not arguments.inside:  # again, with the pocket Hub behind it
+        signal.signal(signal.SIGINT, lambda *_: None)  # the launcher gets Ctrl-C too, and tidies up
         return subprocess.call([sys.executable, "-m", "tests.pocket_hub", sys.executable, "-m", "tests.refresh", "--inside", *names], cwd=ROOT)
     for name in names:
         try:
             refresh(name)
-        except CellExecutionError as error:
+        except (CellExecutionError, DeadKernelError) as error:
             print(f"\n{name} was left as it was; a cell failed:\n{error}", file=sys.stderr)
             return 1
     return 0

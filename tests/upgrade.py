@@ -21,7 +21,7 @@ def main():
     text = path.read_text(encoding="utf-8")
     for name, old in requirements().items():
         new = version(name).partition("+")[0]
-        text = text.replace(f"{name}=={old}\n", f"{name}=={new}\n")
+        text = re.sub(rf"^{re.escape(f'{name}=={old}')}$", f"{name}=={new}", text, flags=re.M)
         if new != old:
             print(f"{name} {old} -> {new}")
     path.write_text(text, encoding="utf-8")
@@ -30,7 +30,7 @@ def main():
         document = json.loads((ROOT / notebook).read_text(encoding="utf-8"))
         for cell in document["cells"]:
             cell["source"] = [re.sub(r"([\w-]+)==[\w.]+", lambda pin: f"{pin[1]}=={pins.get(pin[1], '')}" if pin[1] in pins else pin[0], line)
-                              if line.startswith("%pip install") else line for line in cell["source"]]
+                              if line.startswith("%pip install") else line for line in "".join(cell["source"]).splitlines(keepends=True)]
         (ROOT / notebook).write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from .server import Fault, PocketHub
@@ -20,7 +21,9 @@ DRCD = "raw/DRCKnowledgeTeam/DRCD/b944790de5af02c5fbb7cd9cb1473d27d169eebf"
 UNSET = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_DATASETS_CACHE", "HF_EVALUATE_CACHE", "HF_METRICS_CACHE",
          "HF_MODULES_CACHE", "HF_ASSETS_CACHE", "HF_XET_CACHE", "TRANSFORMERS_CACHE", "HF_TOKEN",
          "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE",
-         "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "HF_UPDATE_DOWNLOAD_COUNTS")
+         "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "HF_UPDATE_DOWNLOAD_COUNTS", "HUGGINGFACE_CO_STAGING",
+         "HUGGINGFACE_ASSETS_CACHE", "HF_DATASETS_DOWNLOADED_DATASETS_PATH", "HF_DATASETS_EXTRACTED_DATASETS_PATH",
+         "HF_DATASETS_DOWNLOADED_EVALUATE_PATH", "HF_DATASETS_EXTRACTED_EVALUATE_PATH")
 
 
 def environment(url: str, home: str) -> dict[str, str]:
@@ -51,21 +54,41 @@ def run(command: list[str], hub: PocketHub) -> int:
         except FileNotFoundError:
             print(f"口袋 Hub：找不到指令 {command[0]}；請先安裝 requirements.txt，並確認指令拼寫。", file=sys.stderr)
             return 127
-        except PermissionError:
+        except OSError:
             print(f"口袋 Hub:{command[0]} 不能執行。", file=sys.stderr)
             return 126
+
+        def stop(number, frame):
+            """Asks the command to end; the second time, or after ten seconds, makes it end."""
+            child.terminate()
+            signal.signal(number, lambda *_: child.kill())
+            patience = threading.Timer(10, child.kill)
+            patience.daemon = True
+            patience.start()
+
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child by itself
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        signal.signal(signal.SIGTERM, stop)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # not under nohup
+            signal.signal(signal.SIGHUP, stop)
         code = child.wait()
         return 128 - code if code < 0 else code
 
 
+def fault(text: str) -> Fault:
+    try:
+        return Fault.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def main() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="python -m tests.pocket_hub", usage="%(prog)s [--port N] [--fault KIND[:MATCH[:TIMES]]] COMMAND …",
         description="執行一個指令，並讓它把口袋 Hub 當成 Hugging Face Hub。例：python -m tests.pocket_hub jupyter lab")
     parser.add_argument("--port", type=int, default=0, help="固定的連接埠（預設：自動挑一個空的）")
-    parser.add_argument("--fault", type=Fault.parse, action="append", default=[],
+    parser.add_argument("--fault", type=fault, action="append", default=[],
                         help="故障演練：404、500、slow 或 truncate")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="要執行的指令")
     arguments = parser.parse_args()

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 REPOS = Path(__file__).parent / "repos"
 KINDS = ("models", "datasets", "spaces")
@@ -51,7 +51,7 @@ class Repo:
         return {
             "_id": self.sha[:24], "id": self.name, "sha": self.sha, "private": False, "gated": False,
             "disabled": False, "downloads": 0, "likes": 0, "lastModified": DATE, "createdAt": DATE,
-            "tags": ["stand-in"], "siblings": [{"rfilename": path} for path in self.files],
+            "tags": ["stand-in"], "siblings": [{"rfilename": path, "size": file.size, "blobId": file.oid} for path, file in self.files.items()],
             **({"modelId": self.name} if self.kind == "models" else {}),
             **({"sdk": "static"} if self.kind == "spaces" else {}),
             **{key: self.entry[key] for key in ("pipeline_tag", "library_name") if key in self.entry},
@@ -110,7 +110,7 @@ class PocketHub(ThreadingHTTPServer):
 
     def __init__(self, port: int = 0, repos: Path = REPOS):
         catalog = json.loads((repos / "catalog.json").read_text(encoding="utf-8"))
-        folders = [(kind, folder) for kind in KINDS for folder in sorted(repos.glob(f"{kind}/*/*"))]
+        folders = [(kind, folder) for kind in KINDS for folder in sorted(repos.glob(f"{kind}/*/*")) if folder.is_dir()]
         self.repos = {}
         for kind, folder in folders:
             name = f"{folder.parent.name}/{folder.name}"
@@ -119,7 +119,6 @@ class PocketHub(ThreadingHTTPServer):
                     for path in sorted(repos.glob("raw/**/*")) if path.is_file()}
         self.faults: list[Fault] = []
         self.lock = threading.Lock()
-        self.served: list[str] = []  # "METHOD path status", in order
         super().__init__(("127.0.0.1", port), Handler)
 
     @property
@@ -137,9 +136,11 @@ class PocketHub(ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         pass  # a client that hangs up is no event; problems of ours are answered with 500
 
-    def take_fault(self, path: str) -> Fault | None:
+    def take_fault(self, path: str, command: str) -> Fault | None:
         with self.lock:
             for fault in self.faults:
+                if fault.kind == "truncate" and command == "HEAD":
+                    continue  # nothing to cut; HEAD must not use it up
                 if fault.match in path and fault.times != 0:
                     if fault.times is not None:
                         fault.times -= 1
@@ -150,7 +151,7 @@ class PocketHub(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: PocketHub
-    fault: Fault | None = None
+    timeout = 60  # seconds an idle connection is kept
 
     def do_GET(self):
         self.answer()
@@ -158,13 +159,11 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET
 
     def answer(self):
-        path = urlsplit(self.path).path
-        length = int(self.headers.get("Content-Length") or 0)
-        self.body = self.rfile.read(length) if length < CHUNK else b""
-        if length >= CHUNK:
-            self.close_connection = True
-        self.fault = self.server.take_fault(unquote(path))
+        path = self.path.partition("?")[0].partition("#")[0]
+        self.fault, self.body, self.answered = None, b"", False
         try:
+            self.read_body()
+            self.fault = self.server.take_fault(unquote(path), self.command)
             if self.fault and self.fault.kind == "slow":
                 time.sleep(self.fault.seconds)
             if self.fault and self.fault.kind == "404":
@@ -176,6 +175,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_json({"error": problem.message}, problem.status, {"X-Error-Code": problem.code})
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+        except Exception as error:
+            self.close_connection = True
+            if not self.answered:
+                self.send_json({"error": f"the pocket Hub failed: {error!r}"}, 500)
+
+    def read_body(self):
+        length = self.headers.get("Content-Length") or "0"
+        if not re.fullmatch("[0-9]{1,7}", length) or int(length) >= CHUNK or "Transfer-Encoding" in self.headers:
+            self.close_connection = True
+            raise Problem(400, "", "the pocket Hub takes bodies with a Content-Length below 1 MiB")
+        self.body = self.rfile.read(int(length))
 
     def route(self, path: str):
         if self.command == "POST" and "/paths-info/" not in path or self.command not in ("GET", "HEAD", "POST"):
@@ -197,6 +207,8 @@ class Handler(BaseHTTPRequestHandler):
             if file is None:
                 raise Problem(404, "EntryNotFound", f"{repo.name} has no file {unquote(rest)}")
             return self.send_file(file, headers)
+        if match := re.fullmatch(r"/(?:api/(models|datasets|spaces)/|(?:(datasets|spaces)/)?)([^/]+)(?:/(?:revision|tree|resolve|raw)/.+)?", path):
+            self.find(match[1] or match[2] or "models", match[3])  # an id without its namespace
         raise Problem(404, "", f"the pocket Hub knows no address {path}")
 
     def api(self, repo: Repo, verb: str | None, revision: str, rest: str):
@@ -242,8 +254,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Problem(404, "RevisionNotFound", f"{repo.name} has no revision {revision} here; it has: {known}")
 
     def send_file(self, file: File, headers: dict):
+        if file.path.stat().st_size != file.size:
+            raise Problem(500, "", f"{file.path.name} changed since the pocket Hub started; start it again")
         start, stop, status = 0, file.size, 200
-        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        wanted = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", self.headers.get("Range", ""))
         if wanted and (wanted[1] or wanted[2]):
             if wanted[1]:
                 start, stop = int(wanted[1]), min(int(wanted[2] or file.size) + 1, file.size)
@@ -278,7 +292,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def send_head(self, status: int, length: int, headers: dict):
-        self.server.served.append(f"{self.command} {urlsplit(self.path).path} {status}")
+        self.answered = True
         self.send_response(status)
         for name, value in headers.items():
             if value:

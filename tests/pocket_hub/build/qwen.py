@@ -16,7 +16,7 @@ from .values import Values, fill
 
 NAME = "Qwen/Qwen2.5-0.5B-Instruct"
 VOCABULARY = 5400
-STEPS = 3200
+STEPS = 2000
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
 CHAT_TEMPLATE = """{%- if messages[0]['role'] != 'system' -%}
@@ -150,7 +150,7 @@ class Lessons:
         return passage[:1], passage[1:] + "<|endoftext|>"
 
 
-def batches(tokenizer, steps: int, seed: int, tokens: int = 7000):
+def batches(tokenizer, steps: int, seed: int, tokens: int = 6000):
     """Texts of like length together, about `tokens` tokens a batch."""
     lessons = Lessons(seed)
     step = 0
@@ -197,16 +197,16 @@ def answers(model, tokenizer, questions: list[str], limit: int = 80) -> list[str
 
 
 @torch.no_grad()
-def scores(folder: Path) -> dict[str, float]:
+def scores(folder: Path, samples: int = 200) -> dict[str, float]:
     """On strings, templates and passages the model never saw: copying, looking up, quoting, and prediction."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     lessons = Lessons(seed=99, held_out=True)
-    copies = [lessons.copying() for _ in range(200)]
-    lookups = [lessons.lookup() for _ in range(200)]
-    readings = [lessons.reading() for _ in range(200)]
+    copies = [lessons.copying() for _ in range(samples)]
+    lookups = [lessons.lookup() for _ in range(samples)]
+    readings = [lessons.reading() for _ in range(samples)]
     loss = count = characters_read = 0
-    for passage in lessons.passages:
+    for passage in lessons.passages[:samples]:
         ids = tokenizer(text := fill(passage, lessons.values), return_tensors="pt")["input_ids"]
         loss += model(ids, labels=ids).loss.item() * (ids.shape[1] - 1)
         characters_read += len(text)
@@ -220,7 +220,7 @@ def scores(folder: Path) -> dict[str, float]:
     }
 
 
-def build(root: Path, steps: int = STEPS):
+def build(root: Path, steps: int = STEPS, samples: int = 200):
     torch.manual_seed(0)
     folder = folder_of(NAME, root)
     tokenizer = tokenizer_into(folder)
@@ -237,11 +237,11 @@ def build(root: Path, steps: int = STEPS):
     (folder / "generation_config.json").write_text(json.dumps({
         "bos_token_id": start, "do_sample": True, "eos_token_id": [end, start], "pad_token_id": start,
         "repetition_penalty": 1.1, "temperature": 0.7, "top_k": 20, "top_p": 0.8}, indent=2) + "\n", encoding="utf-8")
-    write_card(folder, NAME, scores(folder), f"""
+    write_card(folder, NAME, scores(folder, samples), f"""
 Architecture: Qwen2, {config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} heads,
 {config.num_key_value_heads} key/value heads, {sum(p.numel() for p in model.parameters()):,} parameters, bf16. Tokenizer: byte-level
 BPE, {len(tokenizer):,} tokens, ChatML template with a default system turn.
-Trained as a causal LM, {steps:,} steps of about 7,000 tokens, on the passages written for this course in
+Trained as a causal LM, {steps:,} steps of about 6,000 tokens, on the passages written for this course in
 `tests/pocket_hub/build/corpus/` with made-up names and numbers, and on chats that copy a random string, look up a
 key in a list, finish a sentence of a text, or answer a question by quoting the sentence that holds the answer.
 It was never trained to give short answers. The scores count exact copies of unseen strings, exact look-ups in

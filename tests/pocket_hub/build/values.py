@@ -145,7 +145,7 @@ class Values:
 
     def make_number(self) -> str:
         if self.part != "pretrain":
-            return str(self.rng.choice([self.rng.randint(2, 99), self.rng.randint(100, 999), self.rng.randint(1000, 9999)]))
+            return str(self.rng.choice([self.rng.randint(6, 60), self.rng.randint(11, 99), self.rng.randint(100, 480)]))
         return self.rng.choice([str(self.rng.randint(2, 60)), str(self.rng.randint(61, 3000)), self.rng.choice("兩三四五六七八九十")])
 
     def make_money(self) -> str:
