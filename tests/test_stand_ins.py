@@ -1,6 +1,7 @@
 """The stand-ins: honest, small, loadable in a moment, as good as their cards say, and trained on nothing the course tests with."""
 import importlib
 import json
+import os
 import random
 import re
 import time
@@ -9,7 +10,9 @@ import zlib
 import evaluate
 import pytest
 import torch
+from accelerate import Accelerator
 from datasets import load_dataset
+from peft import LoraConfig, get_peft_model
 from seqeval.metrics import f1_score
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -21,6 +24,7 @@ from .pocket_hub.server import REPOS
 
 MODELS = sorted(f"{folder.parent.name}/{folder.name}" for folder in REPOS.glob("models/*/*"))
 TRAINED = {"bert": "google-bert/bert-base-chinese", "qwen": "Qwen/Qwen2.5-0.5B-Instruct", "mbart": "facebook/mbart-large-50"}
+FAMILIES = [(TRAINED["bert"], AutoModelForMaskedLM), (TRAINED["qwen"], AutoModelForCausalLM), (TRAINED["mbart"], AutoModelForSeq2SeqLM)]
 PUBLISHED_FILES = {
     "google-bert/bert-base-chinese": "config.json model.safetensors tokenizer.json tokenizer_config.json vocab.txt",
     "google-bert/bert-base-uncased": "config.json tokenizer.json tokenizer_config.json vocab.txt",
@@ -50,8 +54,7 @@ def test_sizes():
     assert sum(path.stat().st_size for path in REPOS.rglob("*") if path.is_file()) <= 25_000_000
 
 
-@pytest.mark.parametrize("name, auto", [(TRAINED["bert"], AutoModelForMaskedLM), (TRAINED["qwen"], AutoModelForCausalLM),
-                                        (TRAINED["mbart"], AutoModelForSeq2SeqLM)])
+@pytest.mark.parametrize("name, auto", FAMILIES)
 def test_cold_from_pretrained_takes_less_than_a_second(name, auto, tmp_path):
     auto.from_pretrained(name, dtype=torch.float32)  # imports the model's code, which is no work of the Hub's
     began = time.monotonic()
@@ -81,6 +84,30 @@ def test_the_build_script_still_runs(build, tmp_path):
     for path in rebuilt.iterdir():  # the tokenizer and the configuration come out the same, byte for byte
         if path.suffix != ".safetensors" and path.name not in ("README.md", "config.json"):
             assert path.read_bytes() == (committed / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name, auto", FAMILIES)
+def test_a_stand_in_learns_with_lora(name, auto):
+    """Adapters on every linear layer, frozen weights below, a few steps on one batch: the loss falls, the base stays."""
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    base = auto.from_pretrained(name, dtype=torch.float32)
+    before = {key: value.clone() for key, value in base.state_dict().items()}
+    model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear"))
+    accelerator = Accelerator()
+    batch = tokenizer(["今天的風很大。", "她把窗戶關上。"], padding=True, return_tensors="pt").to(accelerator.device)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model, optimizer = accelerator.prepare(model, torch.optim.AdamW(trained, lr=1e-2))
+    losses = []
+    for _ in range(5):
+        loss = model(**batch, labels=batch["input_ids"]).loss
+        accelerator.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    kept = {key.replace(".base_layer", "").removeprefix("base_model.model."): value.cpu() for key, value in model.state_dict().items()}
+    assert all(torch.equal(kept[key], value) for key, value in before.items())
 
 
 # --- tokenizers of the real kinds ---------------------------------------------------------------
@@ -186,9 +213,7 @@ def test_drcd_is_what_its_script_makes(drcd_files, tmp_path):
         assert zlib.crc32((tmp_path / DRCD / path.name).read_bytes()) == zlib.crc32(path.read_bytes()), path.name
 
 
-def test_drcd_loads_as_the_notebooks_load_it(monkeypatch):
-    import os
-
+def test_drcd_loads_as_the_notebooks_load_it():
     files = {split: f"{os.environ['DRCD_BASE_URL']}/DRCD_{name}.json" for split, name in (("train", "training"), ("test", "dev"))}
     loaded = load_dataset("json", data_files=files, field="data")
     assert loaded["test"][0]["paragraphs"][0]["qas"][0]["answers"][0]["text"]
