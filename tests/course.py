@@ -26,6 +26,16 @@ def budget(name: str) -> int:
     return CONCEPT_SECONDS if name.startswith("intro") else TRAINING_SECONDS
 
 
+def peak_gb(pid: int) -> float | None:
+    """The most memory a process has held so far; None where the system doesn't tell, or the process is dead."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    sizes = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
+    return sizes[0] / 1024 ** 2 if sizes else None
+
+
 def load(name: str) -> nbformat.NotebookNode:
     return nbformat.read(ROOT / name, as_version=4)
 

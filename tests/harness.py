@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from nbval.plugin import IPyNbCell
 
-from .course import PEAK_GB, ROOT, budget
+from .course import PEAK_GB, ROOT, budget, peak_gb
 from .pocket_hub.__main__ import UNSET, environment
 from .pocket_hub.server import PocketHub
 
@@ -37,22 +37,12 @@ def pytest_configure(config):
     config.add_cleanup(lambda: (hub.__exit__(), home.cleanup()))
 
 
-def peak_gb(item: IPyNbCell) -> float | None:
-    """The most memory the notebook's kernel has held so far; None where the system doesn't tell."""
-    try:
-        status = Path(f"/proc/{item.parent.kernel.km.provisioner.process.pid}/status").read_text()
-    except (OSError, AttributeError):
-        return None
-    sizes = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
-    return sizes[0] / 1024 ** 2 if sizes else None  # a kernel that died has none
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     try:
         return (yield)
     finally:
-        if isinstance(item, IPyNbCell) and (peak := peak_gb(item)) is not None:
+        if isinstance(item, IPyNbCell) and (peak := peak_gb(item.parent.kernel.km.provisioner.pid)) is not None:
             peaks[item.path.relative_to(ROOT).as_posix()] = peak
 
 

@@ -18,7 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from .course import CHAPTERS, ROOT, UNFINISHED
+from .course import CHAPTERS, ROOT, UNFINISHED, peak_gb
 
 MEASURED = re.compile(r"^(\| CPU[^|]*\|)[^|]*\|[^|]*\|", re.M)  # the CPU row of cell 1
 README_MEASURED = r"^(\| \[?{chapter} .*\|)[^|]*\|[^|]*\|$"
@@ -32,9 +32,7 @@ def run(notebook, folder: Path) -> tuple[float, float | None]:
 
     def remember(cell, cell_index, execute_reply):
         nonlocal peak
-        status = Path(f"/proc/{client.km.provisioner.process.pid}/status")
-        if status.exists():
-            peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024 ** 2
+        peak = peak_gb(client.km.provisioner.pid) or peak
 
     def announce(cell, cell_index):
         print(f"\r  cell {cell_index + 1}/{len(notebook.cells)}", end="", flush=True)

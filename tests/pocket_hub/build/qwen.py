@@ -223,7 +223,7 @@ def scores(folder: Path, samples: int = 200) -> dict[str, float]:
     copies = [lessons.copying() for _ in range(samples)]
     lookups = [lessons.lookup() for _ in range(samples)]
     readings = [lessons.reading() for _ in range(samples)]
-    loss = count = characters_read = 0
+    loss = characters_read = 0
     for passage in lessons.passages[:samples]:
         ids = tokenizer(text := fill(passage, lessons.values), return_tensors="pt")["input_ids"]
         loss += model(ids, labels=ids).loss.item() * (ids.shape[1] - 1)
