@@ -10,7 +10,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from .texts import STOPS, characters, common_characters, paragraph, passages, sentence_at, templates
+from .texts import STOPS, characters, common_characters, full_width, paragraph, passages, sentence_at, templates
 from .training import folder_of, mark_stand_in, train, write_card
 from .values import Values, fill
 
@@ -37,11 +37,6 @@ ASK_COPY = ["請照抄一遍:{text}", "重複下面的內容:\n{text}", "{text}\
 ASK_NEXT = ["{text}\n\n文中「{start}」後面寫的是什麼?", "接續文中的「{start}」,下面是原文:{text}", "{text}\n請找出「{start}」這一句並寫完。"]
 ASK_LOOKUP = ["{text}\n{key}是什麼?", "{text}\n請查{key}。", "對照表:{text}\n問:{key}", "{text}\n\n{key}對應到哪一個?"]
 ASK_WRITE = ["寫一段文字。", "請隨意寫幾句話。", "給我一段短文。", "說點什麼吧。"]
-
-
-def full_width(text: str) -> str:
-    """Full-width punctuation after Chinese, so that the lists above can be written on any keyboard."""
-    return re.sub(r"(?<=[\u3000-\u9fff}])[,:!?]", lambda sign: chr(ord(sign[0]) + 0xFEE0), text)
 
 
 for _list in (ASK_READING, ASK_COPY, ASK_NEXT, ASK_LOOKUP):

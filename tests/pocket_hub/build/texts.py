@@ -15,6 +15,11 @@ STOPS = "。\uff01\uff1f\uff1b"  # full-width 。! ? ;
 HELD_OUT = 12  # one passage in so many is kept out of every training
 
 
+def full_width(text: str) -> str:
+    """Full-width punctuation after Chinese, so that the lists above can be written on any keyboard."""
+    return re.sub(r"(?<=[\u3000-\u9fff}])[,:!?]", lambda sign: chr(ord(sign[0]) + 0xFEE0), text)
+
+
 def passages(held_out: bool) -> list[str]:
     """The passages of corpus/, with their slots: those that train, or those kept out of training."""
     lines = [line for name in PROSE for line in (CORPUS / f"{name}.txt").read_text(encoding="utf-8").splitlines() if line]
