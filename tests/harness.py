@@ -37,10 +37,17 @@ def pytest_configure(config):
     config.add_cleanup(lambda: (hub.__exit__(), home.cleanup()))
 
 
+def errors(outputs) -> list[str]:
+    return [output["ename"] for output in outputs if output["output_type"] == "error"]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     try:
-        return (yield)
+        result = yield
+        if isinstance(item, IPyNbCell) and errors(item.test_outputs) != errors(item.cell.outputs):  # nbval lets a tagged cell pass anyway
+            pytest.fail(f"the page shows {errors(item.cell.outputs) or 'no error'}, this run raised {errors(item.test_outputs) or 'none'}:\n{item.cell.source}")
+        return result
     finally:
         if isinstance(item, IPyNbCell) and (peak := peak_gb(item.parent.kernel.km.provisioner.pid)) is not None:
             peaks[item.path.relative_to(ROOT).as_posix()] = peak

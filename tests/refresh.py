@@ -88,6 +88,7 @@ def normalise(notebook):
                 output["text"] = last_states(output["text"])
             elif output.output_type == "error":
                 output["traceback"] = [ABSOLUTE.sub(r"\1", SHELL_COLOURS.sub("", line)) for line in output["traceback"]]
+                output["evalue"] = ABSOLUTE.sub(r"\1", output["evalue"])
         cell.outputs = outputs
 
 
