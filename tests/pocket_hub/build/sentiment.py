@@ -64,7 +64,8 @@ class Opinions:
         self.rng, self.held_out = random.Random(seed), held_out
         listed = sections("sentiment")
         words = listed["words"]
-        self.written = listed.pop("held out", {})
+        self.written = listed.pop("held out")
+        listed.pop("tried")  # sentences looked at while the lists grew: neither trained on nor scored
         self.general, self.feelings, self.words = (self.part_of(listed.pop(name)) for name in ("general", "feelings", "words"))
         english = listed.pop("english")
         self.english = {**self.part_of(english, share=6), "+": english["+"], "-": english["-"]}  # an unknown English word tells nothing
@@ -242,6 +243,7 @@ degrees, negations, contrasts; 15 % English) and on plain sentences as neutral o
 vectors start from those of the stand-in for bert-base-chinese. The original is a student of a bigger model; this one is not.
 `accuracy_zh` is measured on texts made of things, opinions and patterns that were kept out of training (many of the words are new to
 it), `accuracy_en` on held-out things, phrases and facts with known adjectives,
-`accuracy_free_sentences` on sentences that were written freely, one by one, after the training texts. It knows nothing of irony,
-comparison, long texts or other languages, an opinion in words it never met is a guess, and its confidence is too high.
+`accuracy_free_sentences` on sentences written freely, one by one, after the lists were closed: short, plain opinions fare better
+than these. It knows nothing of irony, comparison, long texts or other languages, an opinion told in events or in words it never met
+is a guess, a negation is told with little confidence, and a wrong answer often with much.
 """, "sentiment")
