@@ -231,6 +231,15 @@ def test_drcd_loads_as_the_notebooks_load_it():
     assert loaded["test"][0]["paragraphs"][0]["qas"][0]["answers"][0]["text"]
 
 
+def test_mrpc_is_what_its_script_makes():
+    loaded = load_dataset("nyu-mll/glue", "mrpc")
+    assert loaded["train"].features["label"].names == ["not_equivalent", "equivalent"]
+    told = {split: {row[side] for row in loaded[split] for side in ("sentence1", "sentence2")} for split in mrpc.SIZES}
+    for split in mrpc.SIZES:
+        assert loaded[split].to_list() == mrpc.rows(split)
+        assert not any(told[split] & told[other] for other in mrpc.SIZES if other != split)
+
+
 def test_seqeval_is_served_and_right():
     references = [["O", "B-PER", "I-PER", "O"], ["B-LOC", "O"]]
     predictions = [["O", "B-PER", "I-PER", "O"], ["O", "B-LOC"]]

@@ -15,6 +15,7 @@ from seqeval.metrics import f1_score
 from transformers import BertConfig, BertForTokenClassification, BertTokenizer
 
 from .bert import look_at_neighbours
+from .classifiers import BERT_TOKENS, save_special_tokens
 from .english import (COUNTRIES, DAYS, FIRM_C, FIRST, LAST, MONTHS, PARTS, SLOT, TAIWAN_FIRST, TAIWAN_LAST, TAIWAN_SECOND, Names, draw_all,
                       events, value_of, word)
 from .texts import CORPUS
@@ -215,8 +216,7 @@ def tokenizer_into(folder: Path) -> BertTokenizer:
     words = vocabulary()
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     (folder / "added_tokens.json").write_text("{}\n", encoding="utf-8")
-    (folder / "special_tokens_map.json").write_text(
-        '{"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"}\n', encoding="utf-8")
+    save_special_tokens(folder, BERT_TOKENS)
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "model_max_length": 512}\n', encoding="utf-8")
     return BertTokenizer.from_pretrained(folder)
 
