@@ -1,25 +1,11 @@
 """The modules written by hand in chapters 2.1 and 2.2, taken out of the notebooks, against the library at the published sizes."""
-import ast
-import re
-
 import pytest
 import torch
 from transformers import BertConfig, BertForPreTraining, MBartConfig, MBartForConditionalGeneration, Qwen2Config, Qwen2ForCausalLM
 
-from .course import code_cells, load
+from .course import definitions
 
 TOLERANCE = 1e-5  # of the largest value where that is above 1, as in the notebooks
-
-
-def definitions(name: str) -> dict:
-    """The imports, classes, functions and literal tables of a notebook, and nothing that does any work."""
-    namespace: dict = {}
-    for cell in code_cells(load(name)):
-        for node in ast.parse(re.sub(r"^%.*$", "", cell.source, flags=re.M)).body:
-            table = isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and node.targets[0].id.isupper()
-            if table or isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)):
-                exec(compile(ast.Module([node], []), name, "exec"), namespace)
-    return namespace
 
 
 def with_random_weights(model: torch.nn.Module) -> torch.nn.Module:

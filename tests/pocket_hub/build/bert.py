@@ -4,19 +4,24 @@ On a corpus this small, masked LM alone hardly gets beyond character frequencies
 things help: most of the first part of the training is next-token prediction with a causal mask, which learns the
 embeddings from seven times as many guesses a step; the heads of the first layer start out looking at the
 neighbours; and half of the tokens are masked at first, 15 % as in the original only at the end.
+
+A second part goes on with the short texts of corpus/contacts.txt (messages, forms, records), with rarer names
+and two thousand further characters: an encoder as small as this one sees too few people in prose.
 """
 from __future__ import annotations
 
 import math
 import random
+import re
+import zlib
 from pathlib import Path
 
 import torch
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
-from .texts import STOPS, characters, passages, templates
+from .texts import CORPUS, HELD_OUT, STOPS, characters, common_characters, passages, templates
 from .training import fast_precision, folder_of, mark_stand_in, train, write_card
-from .values import Values, fill
+from .values import GIVEN_FIRST, GIVEN_LAST, SURNAMES, Values, fill
 
 NAME = "google-bert/bert-base-chinese"
 SPECIAL = ["[PAD]", *(f"[unused{i}]" for i in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<S>", "<T>"]
@@ -26,6 +31,14 @@ WORD_PIECES = ("the of and in to is for on with by at it my you this that not ne
                "com tw org net www http https id no ok ai pc usb wifi app phone note pro play face book you tube api gpu cpu "
                "##s ##ing ##ed ##er ##ly ##tion ##es ##al ##en ##or ##on ##an ##in ##at ##re ##le ##ic ##st ##ment").split()
 STEPS, BATCH, LENGTH = 3200, 48, 128
+MORE_STEPS, MORE_BATCH = 4500, 64  # the second part
+SURNAMES_OF_OLD = (  # the Hundred Family Surnames, single characters
+    "趙錢孫李周吳鄭王馮陳褚衛蔣沈韓楊朱秦尤許何呂施張孔曹嚴華金魏陶姜戚謝鄒喻柏水竇章雲蘇潘葛奚范彭郎魯韋昌馬苗鳳花方俞任袁柳酆鮑史唐費廉岑薛雷賀倪湯滕殷羅畢郝鄔安"
+    "常樂于時傅皮卞齊康伍余元卜顧孟平黃和穆蕭尹姚邵湛汪祁毛禹狄米貝明臧計伏成戴談宋茅龐熊紀舒屈項祝董梁杜阮藍閔席季麻強賈路婁危江童顏郭梅盛林刁鍾徐邱駱高夏蔡田樊胡凌霍"
+    "虞萬支柯昝管盧莫經房裘繆干解應宗丁宣賁鄧郁單杭洪包諸左石崔吉鈕龔程嵇邢滑裴陸榮翁荀羊於惠甄麴家封芮羿儲靳汲邴糜松井段富巫烏焦巴弓牧隗山谷車侯宓蓬全郗班仰秋仲伊宮"
+    "甯仇欒暴甘厲戎祖武符劉景詹束龍葉幸司韶郜黎薊薄印宿白懷蒲邰從鄂索咸籍賴卓藺屠蒙池喬陰胥能蒼雙聞莘黨翟譚貢勞姬申扶堵冉宰酈雍璩桑桂濮牛壽通邊扈燕冀郟浦尚農溫別莊"
+    "晏柴瞿閻充慕連茹習宦艾魚容向古易慎戈廖庾終暨居衡步都耿滿弘匡國文寇廣祿闕東歐殳沃利蔚越夔隆師鞏聶晁勾敖融冷訾辛闞那簡饒空曾毋沙乜養鞠須豐巢關蒯相查後荊紅游竺權逯蓋益桓公"
+    "粘涂凃辜佘練買鹿諶佟麥銀侍展瓦")
 
 
 def vocabulary() -> list[str]:
@@ -36,10 +49,9 @@ def vocabulary() -> list[str]:
     return list(dict.fromkeys([*SPECIAL, *ascii_characters, *chars, *pieces, *WORD_PIECES]))
 
 
-def tokenizer_into(folder: Path) -> BertTokenizer:
+def tokenizer_into(folder: Path, words: list[str]) -> BertTokenizer:
     """Writes vocab.txt, tokenizer.json and tokenizer_config.json as the original has them; returns the
     tokenizer as the course loads it, with lower-casing."""
-    words = vocabulary()
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     cased = BertTokenizer(vocab={word: i for i, word in enumerate(words)}, do_lower_case=False)
     cased._tokenizer.save(str(folder / "tokenizer.json"))
@@ -124,29 +136,119 @@ def look_at_neighbours(model: BertForPreTraining, offsets: tuple = (-1, 1, -2, 2
         query.copy_(strength * torch.block_diag(*(torch.tensor([[c, s], [-s, c]]) for c, s in zip(cos, sin))))
 
 
+class Contacts(Values):
+    """Values for corpus/contacts.txt: people with rarer surnames and given names, and a few further slots."""
+
+    def make_person(self) -> str:
+        kind, pick = self.rng.random(), self.rng.choice
+        if kind < 0.5:
+            return super().make_person()
+        if kind > 0.95:
+            return self.mine(lambda: f"{self.word().title()} {self.word().title()}")
+
+        def name() -> str:
+            surname = pick(SURNAMES_OF_OLD if self.rng.random() < 0.6 else SURNAMES)
+            both = GIVEN_FIRST + GIVEN_LAST
+            return surname + (pick(both) + pick(both) if kind < 0.72 else pick(both) if kind < 0.78 else
+                              pick(COMMON) + pick(both) if kind < 0.88 else pick(both) + pick(COMMON))
+        return self.mine(name)
+
+    def make_card(self) -> str:
+        def number() -> str:
+            digits = self.rng.choice("45") + self.digits(15)
+            return self.rng.choice(["", "-", " "]).join(digits[i:i + 4] for i in (0, 4, 8, 12))
+        return self.mine(number)
+
+    def make_order(self) -> str:
+        return self.make_code()
+
+    def make_amount(self) -> str:
+        return self.make_money()
+
+
+COMMON = common_characters()
+
+
+def contacts(held_out: bool) -> list[str]:
+    lines = [line.replace("\\n", "\n") for line in (CORPUS / "contacts.txt").read_text(encoding="utf-8").splitlines() if line]
+    return [line for line in lines if (zlib.crc32(line.encode()) % HELD_OUT == 0) == held_out]
+
+
+def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, held_out: bool = False):
+    """Endless batches of short texts, most of them from contacts.txt, 20 % masked. A digit or a letter is rarely
+    masked: what it was can't be told, what stands around it can."""
+    rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    values, prose, short = Contacts(rng, "pretrain"), passages(held_out), contacts(held_out)
+    single = torch.tensor([bool(re.fullmatch("(##)?[0-9a-z]", word)) for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
+
+    def piece() -> str:
+        if rng.random() < 0.7:
+            return fill(rng.choice(short), values)
+        text = fill(rng.choice(prose), values)
+        start = rng.choice([0] + [i + 1 for i, char in enumerate(text[:-1]) if char in STOPS])
+        return text[start:start + 60]
+
+    def cut(text: str) -> int:
+        marks = [i + 1 for i, char in enumerate(text[:-1]) if char in STOPS + "\uff0c\n "]
+        return rng.choice(marks) if marks else len(text) // 2
+
+    def pair() -> tuple[str, str, int]:
+        text, follows = piece(), rng.random() < 0.5
+        other = text if follows else piece()
+        at = cut(text)
+        return text[:at], text[at:] if follows else other[cut(other):], int(not follows)
+
+    while True:
+        pairs = sorted((pair() for _ in range(8 * size)), key=lambda item: len(item[0]) + len(item[1]))
+        groups = [pairs[i:i + size] for i in range(0, len(pairs), size)]
+        rng.shuffle(groups)
+        for group in groups:
+            batch = tokenizer([a for a, _, _ in group], [b for _, b, _ in group], truncation=True, max_length=LENGTH, padding=True, return_tensors="pt")
+            kept = (batch["input_ids"] < 104) | single[batch["input_ids"]] & (torch.rand(batch["input_ids"].shape, generator=generator) < 0.75)
+            ids, labels = mask(batch["input_ids"], kept, len(tokenizer), 0.2, generator)
+            offset = rng.randrange(512 - ids.shape[1] + 1) if rng.random() < 0.1 else 0
+            yield {**batch, "input_ids": ids, "labels": labels, "next": torch.tensor([n for _, _, n in group]),
+                   "position_ids": torch.arange(ids.shape[1])[None] + offset}
+
+
+def go_on(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
+    """The second part: the embeddings grow, then the masked LM goes on with short texts."""
+    torch.manual_seed(3)
+    known = model.config.vocab_size
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        words, bias = model.bert.embeddings.word_embeddings.weight, model.cls.predictions.bias
+        words[known:] = words[110:known].mean(0) + torch.randn(len(tokenizer) - known, words.shape[1]) * words[110:known].std(0) / 2
+        bias[known:] = bias[110:known].min()
+    train(model, short_batches(tokenizer, seed=7), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3)
+
+
 @torch.no_grad()
 def scores(folder: Path, samples: int = 12) -> dict[str, float]:
-    """Masked-token accuracy and next-sentence accuracy on passages that were kept out of training."""
+    """Masked-token accuracy on passages and short texts, and next-sentence accuracy on passages, all kept out of training."""
     tokenizer = BertTokenizer.from_pretrained(folder, do_lower_case=True)
     model = BertForPreTraining.from_pretrained(folder, dtype=torch.float32).eval()
-    right = total = ordered = pairs = 0
-    for _, batch in zip(range(samples), batches(tokenizer, passages(held_out=True), seed=99)):
-        with fast_precision():
-            hidden, pooled = model.bert(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], return_dict=False)
-            guessed = batch["labels"] != -100
-            guesses = model.cls.predictions(hidden[guessed]).argmax(-1)
-            follows = model.cls.seq_relationship(pooled).argmax(-1)
-        right += (guesses == batch["labels"][guessed]).sum().item()
-        total += guessed.sum().item()
-        ordered += (follows == batch["next"]).sum().item()
-        pairs += len(batch["next"])
-    return {"masked_accuracy": right / total, "next_sentence_accuracy": ordered / pairs}
+    right, total, ordered, pairs = [0, 0], [0, 0], 0, 0
+    for kind, source in enumerate([batches(tokenizer, passages(held_out=True), seed=99), short_batches(tokenizer, seed=99, held_out=True)]):
+        for _, batch in zip(range(samples), source):
+            with fast_precision():
+                hidden, pooled = model.bert(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], return_dict=False)
+                guessed = batch["labels"] != -100
+                guesses = model.cls.predictions(hidden[guessed]).argmax(-1)
+                follows = model.cls.seq_relationship(pooled).argmax(-1)
+            right[kind] += (guesses == batch["labels"][guessed]).sum().item()
+            total[kind] += guessed.sum().item()
+            if kind == 0:
+                ordered += (follows == batch["next"]).sum().item()
+                pairs += len(batch["next"])
+    return {"masked_accuracy": right[0] / total[0], "masked_accuracy_short_texts": right[1] / total[1], "next_sentence_accuracy": ordered / pairs}
 
 
 def build(root: Path, steps: int = STEPS, samples: int = 12):
     torch.manual_seed(0)
     folder = folder_of(NAME, root)
-    tokenizer = tokenizer_into(folder)
+    words = vocabulary()
+    tokenizer = tokenizer_into(folder, words)
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=128, num_hidden_layers=4, num_attention_heads=4,
                         intermediate_size=384, max_position_embeddings=512, hidden_dropout_prob=0.1,
                         attention_probs_dropout_prob=0.0, attn_implementation="eager")
@@ -162,13 +264,16 @@ def build(root: Path, steps: int = STEPS, samples: int = 12):
         return (causal_loss if causal else masked_loss)(model, batch)
 
     train(model, batches(tokenizer, lines, seed=1, steps=steps), loss_of, steps, lr=2e-3)
-    model.save_pretrained(folder)
+    tokenizer = tokenizer_into(folder, words + [char for char in COMMON if char not in set(words)])
+    go_on(model, tokenizer, MORE_STEPS if steps == STEPS else steps)
+    model.half().save_pretrained(folder)
     mark_stand_in(folder, architectures=["BertForMaskedLM"], attention_probs_dropout_prob=0.1)
     write_card(folder, NAME, scores(folder, samples), f"""
 Architecture: BERT, {config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} heads,
-{sum(p.numel() for p in model.parameters()):,} parameters, fp32. Tokenizer: WordPiece over characters, {len(tokenizer):,}
+{sum(p.numel() for p in model.parameters()):,} parameters, stored in fp16. Tokenizer: WordPiece over characters, {len(tokenizer):,}
 tokens without capitals, `do_lower_case: false` as in the original.
 Trained by masked language modelling (15 %, 80/10/10) and next-sentence prediction, after a start with next-token
 prediction, {steps:,} steps of {BATCH} in all, positions and first attention heads initialised to look at
-neighbours. Texts: the passages written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers.
+neighbours; then {MORE_STEPS:,} steps of {MORE_BATCH} with short messages, forms and records (20 % masked). Texts: the passages and
+short texts written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers.
 """, "bert")
