@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from pathlib import Path
 
@@ -89,6 +90,9 @@ def definitions(name: str) -> dict:
             constant = isinstance(node, ast.Assign) and names and all(name.isupper() or name in ("device", "tokenizer") for name in names)
             filled = isinstance(node, ast.For) and ast.unparse(node.iter) == "PIECES.items()"
             if constant or filled or isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)):
+                read, written = ({part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, kind)} for kind in (ast.Load, ast.Store))
+                if constant and not all(part in namespace or hasattr(builtins, part) for part in read - written):
+                    continue  # a constant made of what the notebook computes
                 exec(compile(ast.Module([node], []), name, "exec"), namespace)
     return namespace
 
