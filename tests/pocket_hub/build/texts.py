@@ -20,9 +20,9 @@ def full_width(text: str) -> str:
     return re.sub(r"(?<=[\u3000-\u9fff}])[,:!?]", lambda sign: chr(ord(sign[0]) + 0xFEE0), text)
 
 
-def passages(held_out: bool) -> list[str]:
-    """The passages of corpus/, with their slots: those that train, or those kept out of training."""
-    lines = [line for name in PROSE for line in (CORPUS / f"{name}.txt").read_text(encoding="utf-8").splitlines() if line]
+def passages(held_out: bool, names: tuple[str, ...] = PROSE) -> list[str]:
+    """The passages of corpus/, with their slots: those that train, or those kept out of training. A written \\n is a line break."""
+    lines = [line.replace("\\n", "\n") for name in names for line in (CORPUS / f"{name}.txt").read_text(encoding="utf-8").splitlines() if line]
     return [line for line in lines if (zlib.crc32(line.encode()) % HELD_OUT == 0) == held_out]
 
 
