@@ -165,7 +165,7 @@ def test_held_out_passages_are_not_trained_on():
 def training_text() -> str:
     """Everything the stand-ins are trained on: the corpus, its slots filled a few times, and the lists of values."""
     filler = values.Values(random.Random(1), "pretrain")
-    passages = texts.passages(False) + [template.paragraph for template in texts.templates("reading")]
+    passages = texts.passages(False) + [template.paragraph for template in texts.templates("reading")] + [fact for fact, _ in texts.facts(False)]
     drawn = [filler.draw(slot) for slot in ("person", "phone", "email", "id", "line", "address", "birthday") for _ in range(5000)]
     further = [text for module in BUILDERS.values() if hasattr(module, "training_texts") for text in module.training_texts()]
     return "\n".join([values.fill(passage, filler) for passage in passages for _ in range(3)] + drawn + further)
@@ -208,13 +208,13 @@ def test_drcd_is_in_its_own_format(drcd_files):
 
 
 def test_drcd_development_paragraphs_are_unseen(drcd_files):
-    """No run of nine characters of a development template stands in a training template, and no name is shared."""
-    def runs(name):
-        return {part[i:i + 9] for template in texts.templates(name)
-                for part in values.SLOT.split(template.paragraph)[::2] for i in range(len(part) - 8)}
-    assert not runs("drcd_dev") & (runs("drcd_train") | runs("reading"))
-    asked = {name: {question for template in texts.templates(name) for question, _ in template.questions} for name in ("drcd_train", "drcd_dev", "reading")}
-    assert not asked["drcd_dev"] & (asked["drcd_train"] | asked["reading"])
+    """No run of nine characters of a development template stands in a training template or a fact, no question and no name is shared."""
+    told = {name: [(template.paragraph, template.questions) for template in texts.templates(name)] for name in ("drcd_train", "drcd_dev", "reading")}
+    told["facts"] = texts.facts(False) + texts.facts(True)
+    runs = {name: {part[i:i + 9] for text, _ in rows for part in values.SLOT.split(text)[::2] for i in range(len(part) - 8)} for name, rows in told.items()}
+    asked = {name: {question for _, questions in rows for question, _ in questions} for name, rows in told.items()}
+    for name in told.keys() - {"drcd_dev"}:
+        assert not runs["drcd_dev"] & runs[name] and not asked["drcd_dev"] & asked[name], name
     titles = {name: {article["title"] for article in data} for name, data in drcd_files.items()}
     assert not titles["training"] & titles["dev"]
 

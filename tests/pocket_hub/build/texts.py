@@ -40,6 +40,7 @@ class Question:
     text: str
     answer: str
     start: int  # where the answer stands in the paragraph
+    kind: str = ""  # the slot the answer begins with
 
 
 @dataclass
@@ -67,16 +68,37 @@ def paragraph(template: Template, values: Values) -> Paragraph:
     everything = template.title + template.paragraph + "".join(q + a for q, a in template.questions)
     known = draw_together([match[1] for match in SLOT.finditer(everything)], values)
     questions = [Question(fill(asked, values, known), fill(answer, values, known),
-                          len(fill(template.paragraph[:template.paragraph.index(answer)], values, known)))
+                          len(fill(template.paragraph[:template.paragraph.index(answer)], values, known)),
+                          "".join(re.findall(r"^\{([a-z]+)", answer)))
                  for asked, answer in template.questions]
     return Paragraph(fill(template.title, values, known), fill(template.paragraph, values, known), questions)
 
 
-def sentence_at(text: str, start: int) -> str:
-    """The clause of text around a position, from one full stop or the like to the next."""
-    begin = max(text.rfind(mark, 0, start) for mark in STOPS) + 1
-    end = re.compile(f"[{STOPS}]").search(text, start)
-    return text[begin:end.end() if end else len(text)]
+def facts(held_out: bool) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The sentences of corpus/facts.txt, each with its questions and answers; one part of them as in passages()."""
+    found = []
+    for block in (CORPUS / "facts.txt").read_text(encoding="utf-8").strip().split("\n\n"):
+        fact, *asked = [line.partition(": ")[2] for line in block.splitlines()]
+        if (zlib.crc32(fact.encode()) % HELD_OUT == 0) == held_out:
+            found.append((fact, [tuple(line.split(" = ")) for line in asked]))
+    return found
+
+
+def page(chosen: list[tuple[str, list[tuple[str, str]]]], values: Values) -> Paragraph:
+    """A few facts in a row, with all their questions."""
+    text, questions = "", []
+    for fact, asked in chosen:
+        made = paragraph(Template("", fact, asked), values)
+        questions += [Question(q.text, q.answer, len(text) + q.start, q.kind) for q in made.questions]
+        text += made.text
+    return Paragraph("", text, questions)
+
+
+def clause_at(text: str, start: int, answer: str, marks: str) -> tuple[str, str]:
+    """What stands before and after an answer in its clause, which goes from one of the marks to the next."""
+    begin = max(text.rfind(mark, 0, start) for mark in marks) + 1
+    end = re.compile(f"[{marks}]").search(text, start + len(answer))
+    return text[begin:start], text[start + len(answer):end.end() if end else len(text)].rstrip("\uff0c")
 
 
 def characters() -> list[str]:

@@ -1,0 +1,69 @@
+"""The chapters that train: killed in the middle, and on two processes."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from .course import script
+
+# A small training of each chapter, and how far the validation loss must fall from the first evaluation to the last.
+SMALL = {
+    "pii-detection-encoder.ipynb": ({"TRAIN_SIZE": 1200, "VALID_SIZE": 120, "TEST_SIZE": 60, "EPOCHS": 4}, 0.6),
+    "qa-decoder.ipynb": ({"TRAIN_SIZE": 1200, "TEST_SIZE": 60, "EPOCHS": 2}, 0.9),
+}
+RESULT = "\nif trainer.is_world_process_zero():\n    print('RESULT', json.dumps(trainer.state.log_history))"
+TWO_PROCESSES = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+
+
+@pytest.fixture(params=SMALL)
+def chapter(request, tmp_path):
+    """The folder of a chapter's training script, and the fall of its loss."""
+    parameters, fall = SMALL[request.param]
+    (tmp_path / "chapter.py").write_text(script(request.param, "trained", **parameters) + RESULT, encoding="utf-8")
+    return tmp_path, fall
+
+
+def run(folder, *command):
+    return subprocess.Popen([sys.executable, *command], cwd=folder, env={**os.environ, "MPLBACKEND": "Agg"}, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint(chapter):
+    folder, _ = chapter
+    first = run(folder, "chapter.py")
+    deadline = time.monotonic() + 240
+    while not list(folder.glob("outputs/*/run-*/checkpoint-*/trainer_state.json")):
+        assert first.poll() is None and time.monotonic() < deadline, first.communicate()[0]
+        time.sleep(0.2)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    half_written = next(folder.glob("outputs/*/run-*")) / "checkpoint-99999"
+    half_written.mkdir()
+    (half_written / "trainer_state.json").write_text('{"epoch": 3.9, "glo')
+    second = run(folder, "chapter.py")
+    text = second.communicate(timeout=300)[0]
+    assert second.returncode == 0, text
+    resumed = int(re.search(r"從 checkpoint-(\d+) 接著練", text)[1])
+    history = json.loads(text.rsplit("RESULT ", 1)[1].splitlines()[0])
+    assert 0 < resumed < 99999 and not half_written.exists()
+    assert history[0]["step"] < resumed < history[-1]["step"]  # the log of the first run was kept, and steps were added
+
+
+def test_two_processes_learn_as_one_does(chapter):
+    """accelerate launch with two CPU processes and the global batch of one: the validation loss falls alike."""
+    folder, fall = chapter
+    losses = []
+    for command in (["chapter.py"], [*TWO_PROCESSES, "chapter.py"]):
+        process = run(folder, *command)
+        text = process.communicate(timeout=400)[0]
+        assert process.returncode == 0, text
+        losses.append([row["eval_loss"] for row in json.loads(text.rsplit("RESULT ", 1)[1].splitlines()[0]) if "eval_loss" in row])
+        assert len(losses[-1]) >= 4
+    alone, together = losses
+    assert together[-1] < fall * together[0] and alone[-1] < fall * alone[0]
+    assert together[-1] == pytest.approx(alone[-1], rel=0.25)
