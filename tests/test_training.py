@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,11 @@ import pytest
 
 from .course import script
 
-# A small training of each chapter, and how far the validation loss must fall from the first evaluation to the last.
+# A small training of each chapter, and how far the validation loss must fall in the end: below which share of which first value in the log.
+# Chapter 4 has learned most of it by its first evaluation, so its training loss at the start is the measure.
 SMALL = {
-    "pii-detection-encoder.ipynb": ({"TRAIN_SIZE": 1200, "VALID_SIZE": 120, "TEST_SIZE": 60, "EPOCHS": 4}, 0.6),
-    "qa-decoder.ipynb": ({"TRAIN_SIZE": 1200, "TEST_SIZE": 60, "EPOCHS": 2}, 0.9),
+    "pii-detection-encoder.ipynb": ({"TRAIN_SIZE": 1200, "VALID_SIZE": 120, "TEST_SIZE": 60, "EPOCHS": 4}, "eval_loss", 0.6),
+    "qa-decoder.ipynb": ({"TRAIN_SIZE": 1200, "TEST_SIZE": 60, "EPOCHS": 2}, "loss", 0.6),
 }
 RESULT = "\nif trainer.is_world_process_zero():\n    print('RESULT', json.dumps(trainer.state.log_history))"
 TWO_PROCESSES = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
@@ -22,8 +24,8 @@ TWO_PROCESSES = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes",
 
 @pytest.fixture(params=SMALL)
 def chapter(request, tmp_path):
-    """The folder of a chapter's training script, and the fall of its loss."""
-    parameters, fall = SMALL[request.param]
+    """The folder of a chapter's training script, and the fall its loss must show."""
+    parameters, *fall = SMALL[request.param]
     (tmp_path / "chapter.py").write_text(script(request.param, "trained", **parameters) + RESULT, encoding="utf-8")
     return tmp_path, fall
 
@@ -56,14 +58,18 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(chapter):
 
 def test_two_processes_learn_as_one_does(chapter):
     """accelerate launch with two CPU processes and the global batch of one: the validation loss falls alike."""
-    folder, fall = chapter
-    losses = []
+    folder, (measure, share) = chapter
+    ends = []
     for command in (["chapter.py"], [*TWO_PROCESSES, "chapter.py"]):
         process = run(folder, *command)
         text = process.communicate(timeout=400)[0]
-        assert process.returncode == 0, text
-        losses.append([row["eval_loss"] for row in json.loads(text.rsplit("RESULT ", 1)[1].splitlines()[0]) if "eval_loss" in row])
-        assert len(losses[-1]) >= 4
-    alone, together = losses
-    assert together[-1] < fall * together[0] and alone[-1] < fall * alone[0]
-    assert together[-1] == pytest.approx(alone[-1], rel=0.25)
+        assert process.returncode == 0 and "從頭開始練" in text, text
+        shutil.rmtree(folder / "outputs")  # or the next run would go on from the end of this one
+        log = json.loads(text.rsplit("RESULT ", 1)[1].splitlines()[0])
+        first = next(row[measure] for row in log if measure in row)
+        evaluated = [row["eval_loss"] for row in log if "eval_loss" in row]
+        print(command[-1], len(command), "first", measure, first, "evaluated", evaluated)
+        assert len(evaluated) >= 4 and evaluated[-1] < share * first
+        ends.append(evaluated[-1])
+    alone, together = ends
+    assert together == pytest.approx(alone, rel=0.25)
