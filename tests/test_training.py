@@ -72,7 +72,7 @@ def test_two_processes_learn_as_one_does(chapter, request):
         assert world == processes
         first = next(row[measure] for row in log if measure in row)
         evaluated = [row["eval_loss"] for row in log if "eval_loss" in row]
-        print(command[-1], len(command), "first", measure, first, "evaluated", evaluated)
+        print(f"{world} process(es): first {measure} {first:.3f}, then evaluated", evaluated)
         assert len(evaluated) >= 4 and evaluated[-1] < share * first
         ends.append(evaluated[-1])
     alone, together = ends

@@ -145,7 +145,7 @@ class Lessons:
     def gap_in_a_string(self) -> tuple[str, str, str]:
         """A string of characters, a piece of it with a blank, and what stood there."""
         signs = [self.rng.choice(self.letters) for _ in range(self.rng.randint(6, 8 + int(80 * min(0.6, self.progress))))]
-        if early := self.progress < 0.22:
+        if self.progress < 0.22:
             place, size, left, right = self.rng.randrange(2, len(signs) - 2), 1, self.rng.randint(1, 3), self.rng.randint(1, 3)
         else:
             for _ in range(self.rng.randint(0, 3)):
@@ -153,7 +153,6 @@ class Lessons:
             place, size = self.rng.randrange(2, len(signs) - 3), self.rng.randint(1, 2)
             left, right = self.rng.choice([(0, 2), (0, 3), (2, 0), (3, 0), (1, 1), (1, 2), (2, 1), (3, 3)])
         before, after = signs[max(0, place - left):place], signs[place + size:place + size + right]
-        assert len(before) + len(after) > 1 or early
         return "".join(signs), "".join(before) + BLANK + "".join(after), "".join(signs[place:place + size])
 
     def page(self) -> Paragraph:
