@@ -18,7 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from .course import CHAPTERS, ROOT, UNFINISHED, peak_gb
+from .course import CHAPTERS, ROOT, peak_gb
 
 MEASURED = re.compile(r"^(\| CPU[^|]*\|)[^|]*\|[^|]*\|", re.M)  # the CPU row of cell 1
 README_MEASURED = r"^(\| \[?{chapter} .*\|)[^|]*\|[^|]*\|$"
@@ -108,8 +108,7 @@ def refresh(name: str):
     notebook = nbformat.read(path, as_version=4)
     seconds, peak = run(notebook, ROOT)
     normalise(notebook)
-    if name not in UNFINISHED:
-        write_measured(notebook, CHAPTERS[name], seconds, peak)
+    write_measured(notebook, CHAPTERS[name], seconds, peak)
     nbformat.write(notebook, path)
     print(f"{name}: {seconds:.0f} s, {f'{peak:.2f} GB' if peak else 'memory unknown'}, {path.stat().st_size:,} bytes")
 

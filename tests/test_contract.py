@@ -1,8 +1,4 @@
-"""The notebook contract: every line of it, for every notebook.
-
-A chapter that is still to be written stands in course.UNFINISHED. Its failures are expected, and a test
-fails when such a chapter keeps the whole contract but is still on the list.
-"""
+"""The notebook contract: every line of it, for every notebook."""
 import ast
 import base64
 import json
@@ -13,7 +9,7 @@ import sys
 
 import pytest
 
-from .course import CHAPTERS, ROOT, UNFINISHED, code, code_cells, install_line, load, output_text, prose, requirements, tagged
+from .course import CHAPTERS, ROOT, code, code_cells, install_line, load, output_text, prose, requirements, tagged
 
 BADGE = "https://colab.research.google.com/github/jonascheng/learning-transformer-with-huggingface/blob/main/"
 BROUGHT_BY_COLAB = {"torch", "numpy", "pandas", "matplotlib"}
@@ -27,12 +23,7 @@ WRONG_WORDS = {  # what Taiwanese readers would stumble over, and what to write
     "矢量": "向量", "字符": "字元", "服務器": "伺服器", "內存": "記憶體", "硬件": "硬體", "函數庫": "函式庫"}
 
 
-def params(names=CHAPTERS):
-    expected = pytest.mark.xfail(reason="this chapter is still to be written (course.UNFINISHED)", strict=False)
-    return [pytest.param(name, marks=[expected] if name in UNFINISHED else []) for name in names]
-
-
-@pytest.fixture(params=params())
+@pytest.fixture(params=CHAPTERS)
 def name(request):
     return request.param
 
@@ -299,18 +290,6 @@ def test_ten_cells_have_their_output_checked(notebook):
     assert all(cell.outputs for cell in checked)
     for cell in checked:
         assert not re.search(r"\d\.\d{4,}", output_text(cell)), "floats belong into tolerance asserts"
-
-
-# --- the list of unfinished chapters ------------------------------------------------------------
-
-@pytest.mark.parametrize("name", sorted(UNFINISHED))
-def test_unfinished_chapters_say_so(name):
-    assert "編寫中" in load(name).cells[0].source, f"{name} is on the list of unfinished chapters but doesn't tell its reader"
-
-
-@pytest.mark.parametrize("name", sorted(CHAPTERS.keys() - UNFINISHED))
-def test_finished_chapters_no_longer_say_otherwise(name):
-    assert "編寫中" not in prose(load(name))
 
 
 def test_top_level_holds_the_course_and_nothing_else():

@@ -11,20 +11,24 @@ import sentencepiece
 import torch
 from transformers import MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
 
-from .texts import characters, passages, templates
+from .bert import Contacts
+from .texts import characters, common_characters, facts, passages, templates
 from .training import folder_of, mark_stand_in, train, write_card
-from .values import Values, fill
+from .values import fill
 
 NAME = "facebook/mbart-large-50"
-VOCABULARY = 4800
-STEPS, TOKENS = 2400, 5000
+VOCABULARY = 7200
+STEPS, TOKENS = 5000, 5000
+MORE_STEPS, MORE_LENGTH = 3000, 64  # the second part
 SLOTS = ["person", "phone", "email", "address", "code", "id", "birthday", "line", "org", "work", "date", "money", "time"]
 
 
 def tokenizer_into(folder: Path) -> MBart50Tokenizer:
-    values = Values(random.Random(0), "pretrain")
+    values = Contacts(random.Random(0), "pretrain")
     texts = [fill(text, values) for text in passages(held_out=False) + [t.paragraph for t in templates("reading")] for _ in range(2)]
-    letters = "".join(chr(code) for code in range(33, 127)) + "".join(char for char in characters() if not char.isspace())
+    texts += [fill(text, values) for text in short_texts(held_out=False)]
+    known = dict.fromkeys([*map(chr, range(33, 127)), *common_characters(), *characters(), *"".join(texts)])
+    letters = "".join(char for char in known if not char.isspace())
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_writer=model, model_type="unigram", vocab_size=VOCABULARY,
@@ -39,41 +43,54 @@ def tokenizer_into(folder: Path) -> MBart50Tokenizer:
     return load_tokenizer(folder)
 
 
+def short_texts(held_out: bool, names: tuple[str, ...] = ("facts",)) -> list[str]:
+    """Forms, messages and single sentences."""
+    return passages(held_out, ("contacts",)) + [fact for fact, _ in facts(held_out, names)]
+
+
 def load_tokenizer(folder: Path) -> MBart50Tokenizer:
     return MBart50Tokenizer.from_pretrained(folder, src_lang="zh_CN", tgt_lang="zh_CN")
 
 
 class Lessons:
-    def __init__(self, seed: int, held_out: bool = False):
+    """What to rebuild. In the second part most texts are short ones with more masked: the encoder has to learn what can stand where."""
+
+    def __init__(self, seed: int, held_out: bool = False, more: bool = False):
         self.rng = random.Random(seed)
-        self.values = Values(self.rng, "pretrain")
+        self.values = Contacts(self.rng, "pretrain")
         self.passages = passages(held_out) + [t.paragraph for t in templates("reading", held_out)]
-        self.letters = "".join(char for char in characters() if "\u4e00" <= char <= "\u9fff")
+        self.short = short_texts(held_out, ("facts", "more_facts") if more else ("facts",))
+        self.kinds, self.whole, self.rates = ((0.1, 0.8), 0.25, [0.1, 0.2, 0.3]) if more else ((0.3, 0.65), 0.5, [0.06, 0.12])
+        self.letters = [char for char in dict.fromkeys(characters() + common_characters()) if "\u4e00" <= char <= "\u9fff"]
 
     def string(self, length: int) -> str:
-        """Characters and made-up values in no meaningful order."""
+        """Characters, signs and made-up values in no meaningful order."""
         parts = []
         while sum(map(len, parts)) < length:
-            if self.rng.random() < 0.4:
+            kind = self.rng.random()
+            if kind < 0.3:
                 parts.append(self.values.draw(self.rng.choice(SLOTS)))
+            elif kind < 0.45:
+                parts.append("".join(chr(self.rng.randint(33, 126)) for _ in range(self.rng.randint(1, 8))))
             else:
                 parts.append("".join(self.rng.choice(self.letters) for _ in range(self.rng.randint(1, 6))))
         return self.rng.choice(["", "", "\uff0c", " "]).join(parts)[:max(length, 2)]
 
     def text(self, length: int) -> str:
-        if self.rng.random() < 0.35:
+        kind = self.rng.random()
+        if kind < self.kinds[0]:
             return self.string(self.rng.randint(2, length))
-        passage = fill(self.rng.choice(self.passages), self.values)
+        passage = fill(self.rng.choice(self.short if kind < self.kinds[1] else self.passages), self.values)
         begin = self.rng.randrange(max(len(passage) - length, 0) + 1)
         return passage[begin:begin + self.rng.randint(min(4, length), length)]
 
     def noisy(self, ids: list[int], mask: int) -> list[int]:
-        """Text infilling: short runs of tokens become one <mask>. Most texts are left whole, to be copied."""
-        if self.rng.random() < 0.6 or len(ids) < 6:
+        """Text infilling: short runs of tokens become one <mask>. Some texts are left whole, to be copied."""
+        if self.rng.random() < self.whole or len(ids) < 6:
             return ids
-        out, i = [], 0
+        out, i, rate = [], 0, self.rng.choice(self.rates)
         while i < len(ids):
-            if self.rng.random() < 0.06:
+            if self.rng.random() < rate:
                 out.append(mask)
                 i += self.rng.choice([1, 1, 2, 2, 3])
             else:
@@ -82,13 +99,13 @@ class Lessons:
         return out
 
 
-def batches(tokenizer: MBart50Tokenizer, steps: int, seed: int):
+def batches(tokenizer: MBart50Tokenizer, steps: int, seed: int, more: bool = False):
     """A curriculum of lengths, from 8 characters to 128; source [zh] X </s>, target [zh] Y </s>."""
-    lessons = Lessons(seed)
+    lessons = Lessons(seed, more=more)
     language, mask, end = tokenizer.convert_tokens_to_ids(["zh_CN", "<mask>", "</s>"])
     step = 0
     while True:
-        longest = int(8 * 16 ** min(1.0, step / (0.45 * steps)))
+        longest = MORE_LENGTH if more else int(8 * 16 ** min(1.0, step / (0.45 * steps)))
         targets = tokenizer([lessons.text(longest) for _ in range(256)], add_special_tokens=False)["input_ids"]
         pairs = sorted(((lessons.noisy(ids, mask), ids) for ids in targets), key=lambda pair: len(pair[1]))
         size = max(16, min(256, TOKENS // (longest + 2)))
@@ -150,18 +167,20 @@ def sinusoids(weight: torch.Tensor):
         weight[:, 0::2], weight[:, 1::2] = angle.sin(), angle.cos()
 
 
-def build(root: Path, steps: int = STEPS, samples: int = 200):
+def build(root: Path, steps: int = STEPS, samples: int = 200, more_steps: int = MORE_STEPS):
     torch.manual_seed(0)
     folder = folder_of(NAME, root)
     tokenizer = tokenizer_into(folder)
     config = MBartConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=512, d_model=128, encoder_layers=2, decoder_layers=2,
+        vocab_size=len(tokenizer), max_position_embeddings=512, d_model=128, encoder_layers=3, decoder_layers=2,
         encoder_ffn_dim=512, decoder_ffn_dim=512, encoder_attention_heads=4, decoder_attention_heads=4, dropout=0.0,
         scale_embedding=True, decoder_start_token_id=2, forced_eos_token_id=2, activation_function="gelu", attn_implementation="eager")
     model = MBartForConditionalGeneration(config)
     for side in (model.model.encoder, model.model.decoder):
         sinusoids(side.embed_positions.weight)
     train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=2e-3)
+    model.half().float()  # the second part starts from what was stored after the first
+    train(model, batches(tokenizer, more_steps, seed=2, more=True), lambda batch: loss_of(model, batch), more_steps, lr=1.2e-3)
     model.to(torch.float16).save_pretrained(folder)
     mark_stand_in(folder, dropout=0.1)
     (folder / "generation_config.json").write_text(json.dumps({
@@ -171,9 +190,10 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
 Architecture: mBART, {config.encoder_layers} + {config.decoder_layers} layers, width {config.d_model}, {config.encoder_attention_heads} heads,
 {sum(p.numel() for p in model.parameters()):,} parameters, fp16. Tokenizer: SentencePiece Unigram with NFKC, {len(tokenizer):,} tokens
 with mBART-50's language codes, from `sentencepiece.bpe.model` alone.
-Trained to rebuild text: whole (60 %, copying) or with short runs masked, {steps:,} steps of about {TOKENS:,} tokens,
-texts growing from 8 to 128 characters, positions initialised with sinusoids. Texts: the passages written for this
-course in `tests/pocket_hub/build/corpus/` with made-up names and numbers, and random strings. Of the languages, zh_CN alone.
+Trained to rebuild text: whole (half of them, copying) or with short runs masked, {steps:,} steps of about {TOKENS:,} tokens,
+texts growing from 8 to 128 characters, positions initialised with sinusoids; then {more_steps:,} steps on texts of up to {MORE_LENGTH}
+characters, most of them single sentences, forms and messages, three quarters of them with 10 to 30 % masked. Texts: the passages, sentences, forms and messages
+written for this course in `tests/pocket_hub/build/corpus/` with made-up names and numbers, and random strings. Of the languages, zh_CN alone.
 The scores count exact greedy copies of 60 characters of unseen passages and of 24 random characters, and right
 guesses for one masked token.
 """, "mbart")

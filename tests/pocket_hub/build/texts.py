@@ -74,10 +74,10 @@ def paragraph(template: Template, values: Values) -> Paragraph:
     return Paragraph(fill(template.title, values, known), fill(template.paragraph, values, known), questions)
 
 
-def facts(held_out: bool) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The sentences of corpus/facts.txt, each with its questions and answers; one part of them as in passages()."""
+def facts(held_out: bool, names: tuple[str, ...] = ("facts",)) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The sentences of corpus/, each with its questions and answers; one part of them as in passages()."""
     found = []
-    for block in (CORPUS / "facts.txt").read_text(encoding="utf-8").strip().split("\n\n"):
+    for block in "\n\n".join((CORPUS / f"{name}.txt").read_text(encoding="utf-8").strip() for name in names).split("\n\n"):
         fact, *asked = [line.partition(": ")[2] for line in block.splitlines()]
         if (zlib.crc32(fact.encode()) % HELD_OUT == 0) == held_out:
             found.append((fact, [tuple(line.split(" = ")) for line in asked]))
