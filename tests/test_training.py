@@ -13,11 +13,11 @@ import pytest
 from .course import script
 
 # A small training of each chapter, and how far the validation loss must fall in the end: below which share of which first value in the log.
-# Chapters 4 and 5 have learned most of it by their first evaluation, so their training loss at the start is the measure.
+# Chapter 4 has learned most of it by its first evaluation, so its training loss at the start is the measure.
 SMALL = {
     "pii-detection-encoder.ipynb": ({"TRAIN_SIZE": 1200, "VALID_SIZE": 120, "TEST_SIZE": 60, "EPOCHS": 4}, "eval_loss", 0.6),
-    "qa-decoder.ipynb": ({"TRAIN_SIZE": 800, "TEST_SIZE": 40, "EPOCHS": 2}, "loss", 0.6),
-    "pii-masking-encode-decode.ipynb": ({"TRAIN_SIZE": 1000, "VALID_SIZE": 60, "TEST_SIZE": 60, "EPOCHS": 2}, "loss", 0.6),
+    "qa-decoder.ipynb": ({"TRAIN_SIZE": 1200, "TEST_SIZE": 60, "EPOCHS": 2}, "loss", 0.6),
+    "pii-masking-encode-decode.ipynb": ({"TRAIN_SIZE": 1000, "VALID_SIZE": 60, "TEST_SIZE": 60, "EPOCHS": 2}, "eval_loss", 0.75),
 }
 RESULT = """
 print('WEIGHTS', float(sum(p.detach().double().abs().sum() for p in trainer.model.parameters())), flush=True)
@@ -66,7 +66,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(trained):
     _, text, _ = trained
     resumed, log = int(re.search(r"從 checkpoint-(\d+) 接著練", text)[1]), read_log(text, 1)
     assert 0 < resumed < 99999
-    assert log[0]["step"] < resumed < log[-1]["step"]  # the log of the first run was kept, and steps were added
+    assert log[0]["step"] <= resumed < log[-1]["step"]  # the log of the first run was kept, and steps were added
 
 
 def test_two_processes_learn_as_one_does(trained):
