@@ -167,7 +167,8 @@ def sinusoids(weight: torch.Tensor):
         weight[:, 0::2], weight[:, 1::2] = angle.sin(), angle.cos()
 
 
-def build(root: Path, steps: int = STEPS, samples: int = 200, more_steps: int = MORE_STEPS):
+def build(root: Path, steps: int = STEPS, samples: int = 200):
+    more_steps = max(1, steps * MORE_STEPS // STEPS)
     torch.manual_seed(0)
     folder = folder_of(NAME, root)
     tokenizer = tokenizer_into(folder)
