@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
-from .texts import STOPS, characters, common_characters, passages, templates
+from .texts import STOPS, characters, passages, templates
 from .training import fast_precision, folder_of, mark_stand_in, train, write_card
-from .values import GIVEN_FIRST, GIVEN_LAST, SURNAMES, Values, fill
+from .values import COMMON, Contacts, Values, fill
 
 NAME = "google-bert/bert-base-chinese"
 SPECIAL = ["[PAD]", *(f"[unused{i}]" for i in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<S>", "<T>"]
@@ -32,13 +32,6 @@ WORD_PIECES = ("the of and in to is for on with by at it my you this that not ne
 STEPS, BATCH, LENGTH = 3200, 48, 128
 MORE_STEPS, MORE_BATCH = 4500, 64  # the second part
 SHORT = ("contacts",)  # its texts
-SURNAMES_OF_OLD = (  # the Hundred Family Surnames, single characters
-    "趙錢孫李周吳鄭王馮陳褚衛蔣沈韓楊朱秦尤許何呂施張孔曹嚴華金魏陶姜戚謝鄒喻柏水竇章雲蘇潘葛奚范彭郎魯韋昌馬苗鳳花方俞任袁柳酆鮑史唐費廉岑薛雷賀倪湯滕殷羅畢郝鄔安"
-    "常樂于時傅皮卞齊康伍余元卜顧孟平黃和穆蕭尹姚邵湛汪祁毛禹狄米貝明臧計伏成戴談宋茅龐熊紀舒屈項祝董梁杜阮藍閔席季麻強賈路婁危江童顏郭梅盛林刁鍾徐邱駱高夏蔡田樊胡凌霍"
-    "虞萬支柯昝管盧莫經房裘繆干解應宗丁宣賁鄧郁單杭洪包諸左石崔吉鈕龔程嵇邢滑裴陸榮翁荀羊於惠甄麴家封芮羿儲靳汲邴糜松井段富巫烏焦巴弓牧隗山谷車侯宓蓬全郗班仰秋仲伊宮"
-    "甯仇欒暴甘厲戎祖武符劉景詹束龍葉幸司韶郜黎薊薄印宿白懷蒲邰從鄂索咸籍賴卓藺屠蒙池喬陰胥能蒼雙聞莘黨翟譚貢勞姬申扶堵冉宰酈雍璩桑桂濮牛壽通邊扈燕冀郟浦尚農溫別莊"
-    "晏柴瞿閻充慕連茹習宦艾魚容向古易慎戈廖庾終暨居衡步都耿滿弘匡國文寇廣祿闕東歐殳沃利蔚越夔隆師鞏聶晁勾敖融冷訾辛闞那簡饒空曾毋沙乜養鞠須豐巢關蒯相查後荊紅游竺權逯蓋益桓公"
-    "粘涂凃辜佘練買鹿諶佟麥銀侍展瓦")
 
 
 def vocabulary() -> list[str]:
@@ -141,39 +134,6 @@ def look_at_neighbours(model: BertForPreTraining, offsets: tuple = (-1, 1, -2, 2
         query.copy_(strength * torch.block_diag(*(torch.tensor([[c, s], [-s, c]]) for c, s in zip(cos, sin))))
 
 
-class Contacts(Values):
-    """Values for corpus/contacts.txt: people with rarer surnames and given names, and a few further slots."""
-
-    def make_person(self) -> str:
-        kind, pick = self.rng.random(), self.rng.choice
-        if kind < 0.5:
-            return super().make_person()
-        if kind > 0.95:
-            return self.mine(lambda: f"{self.word().title()} {self.word().title()}")
-
-        def name() -> str:
-            surname = pick(SURNAMES_OF_OLD if self.rng.random() < 0.6 else SURNAMES)
-            both = GIVEN_FIRST + GIVEN_LAST
-            return surname + (pick(both) + pick(both) if kind < 0.72 else pick(both) if kind < 0.78 else
-                              pick(COMMON) + pick(both) if kind < 0.88 else pick(both) + pick(COMMON))
-        return self.mine(name)
-
-    def make_card(self) -> str:
-        def number() -> str:
-            digits = self.rng.choice("45") + self.digits(15)
-            return self.rng.choice(["", "-", " "]).join(digits[i:i + 4] for i in (0, 4, 8, 12))
-        return self.mine(number)
-
-    def make_order(self) -> str:
-        return self.make_code()
-
-    def make_amount(self) -> str:
-        return self.make_money()
-
-
-COMMON = common_characters()
-
-
 def training_texts() -> list[str]:
     """The short texts of the second part, filled, for the test that looks for what the course shows."""
     values = Contacts(random.Random(1), "pretrain")
@@ -270,7 +230,7 @@ def build(root: Path, steps: int = STEPS, samples: int = 12):
 
     train(model, batches(tokenizer, lines, seed=1, steps=steps), loss_of, steps, lr=2e-3)
     tokenizer = tokenizer_into(folder, words + [char for char in COMMON if char not in set(words)])
-    go_on(model, tokenizer, MORE_STEPS if steps == STEPS else steps)
+    go_on(model, tokenizer, max(1, steps * MORE_STEPS // STEPS))
     model.half().save_pretrained(folder)
     mark_stand_in(folder, architectures=["BertForMaskedLM"], attention_probs_dropout_prob=0.1)
     write_card(folder, NAME, scores(folder, samples), f"""

@@ -11,10 +11,9 @@ import sentencepiece
 import torch
 from transformers import MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
 
-from .bert import Contacts
-from .texts import characters, common_characters, facts, passages, templates
+from .texts import characters, facts, passages, templates
 from .training import folder_of, mark_stand_in, train, write_card
-from .values import fill
+from .values import COMMON, Contacts, fill
 
 NAME = "facebook/mbart-large-50"
 VOCABULARY = 7200
@@ -27,7 +26,7 @@ def tokenizer_into(folder: Path) -> MBart50Tokenizer:
     values = Contacts(random.Random(0), "pretrain")
     texts = [fill(text, values) for text in passages(held_out=False) + [t.paragraph for t in templates("reading")] for _ in range(2)]
     texts += [fill(text, values) for text in short_texts(held_out=False)]
-    known = dict.fromkeys([*map(chr, range(33, 127)), *common_characters(), *characters(), *"".join(texts)])
+    known = dict.fromkeys([*map(chr, range(33, 127)), *COMMON, *characters(), *"".join(texts)])
     letters = "".join(char for char in known if not char.isspace())
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -61,7 +60,7 @@ class Lessons:
         self.passages = passages(held_out) + [t.paragraph for t in templates("reading", held_out)]
         self.short = short_texts(held_out, ("facts", "more_facts") if more else ("facts",))
         self.kinds, self.whole, self.rates = ((0.1, 0.8), 0.25, [0.1, 0.2, 0.3]) if more else ((0.3, 0.65), 0.5, [0.06, 0.12])
-        self.letters = [char for char in dict.fromkeys(characters() + common_characters()) if "\u4e00" <= char <= "\u9fff"]
+        self.letters = [char for char in dict.fromkeys(characters() + COMMON) if "\u4e00" <= char <= "\u9fff"]
 
     def string(self, length: int) -> str:
         """Characters, signs and made-up values in no meaningful order."""

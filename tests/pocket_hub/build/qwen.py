@@ -11,10 +11,10 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from .texts import (STOPS, Paragraph, Question, Template, characters, clause_at, common_characters, facts, full_width, page, paragraph, passages,
+from .texts import (STOPS, Paragraph, Question, Template, characters, clause_at, facts, full_width, page, paragraph, passages,
                     templates)
 from .training import folder_of, mark_stand_in, train, write_card
-from .values import SLOT, Values, draw_together, fill
+from .values import COMMON, SLOT, Values, draw_together, fill
 
 NAME = "Qwen/Qwen2.5-0.5B-Instruct"
 VOCABULARY = 5400
@@ -57,7 +57,7 @@ def tokenizer_into(folder: Path):
     texts = [fill(text, values) for text in passages(held_out=False) + [t.paragraph for t in templates("reading")] for _ in range(2)]
     told = [fill(fact, values) for fact, _ in facts(held_out=False)]
     texts += told + ["\n".join(dict.fromkeys([*characters(), *"".join(told)]))] * 30  # every character of the training texts becomes one token
-    texts += ["\n".join(common_characters()), SYSTEM, *ASK_READING, *ASK_COPY, *ASK_NEXT, *ASK_LOOKUP]
+    texts += ["\n".join(COMMON), SYSTEM, *ASK_READING, *ASK_COPY, *ASK_NEXT, *ASK_LOOKUP]
     backend = Tokenizer(models.BPE())
     backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = pre_tokenizers.Sequence([
@@ -96,7 +96,7 @@ class Lessons:
         self.templates = templates("reading", held_out)
         self.facts = facts(held_out)
         self.letters = "".join(char for char in characters() if "\u4e00" <= char <= "\u9fff")
-        self.rare = "".join(common_characters())
+        self.rare = "".join(COMMON)
         self.progress = 1.0
 
     def chat(self, asked: str, answer: str) -> tuple[str, str]:

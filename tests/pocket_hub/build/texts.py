@@ -112,16 +112,3 @@ def characters() -> list[str]:
         for char in text:
             counts[char] = counts.get(char, 0) + 1
     return sorted(counts, key=lambda char: (-counts[char], char))
-
-
-def common_characters() -> list[str]:
-    """The 5,401 frequently used characters of Big5 (its level 1)."""
-    found = []
-    for high in range(0xA4, 0xC7):
-        for low in [*range(0x40, 0x7F), *range(0xA1, 0xFF)]:
-            if (high, low) <= (0xC6, 0x7E):
-                try:
-                    found.append(bytes([high, low]).decode("big5"))
-                except UnicodeDecodeError:
-                    pass
-    return found

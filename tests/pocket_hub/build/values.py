@@ -15,6 +15,13 @@ PARTS = ("pretrain", "train", "dev")
 
 SURNAMES = ("陳林黃張李王吳劉蔡楊許鄭謝郭洪曾邱廖賴周徐蘇葉莊呂江何羅高蕭潘簡朱鍾彭游詹胡施沈余趙盧梁顏柯孫魏翁戴"
             "范方宋鄧杜傅侯曹溫薛丁馬蔣董唐藍石卓古紀姚馮連歐程湯田康姜白汪尤鄒巫涂龔嚴韓黎阮袁童陸金錢邵柳伍孔")
+SURNAMES_OF_OLD = (  # the Hundred Family Surnames, single characters
+    "趙錢孫李周吳鄭王馮陳褚衛蔣沈韓楊朱秦尤許何呂施張孔曹嚴華金魏陶姜戚謝鄒喻柏水竇章雲蘇潘葛奚范彭郎魯韋昌馬苗鳳花方俞任袁柳酆鮑史唐費廉岑薛雷賀倪湯滕殷羅畢郝鄔安"
+    "常樂于時傅皮卞齊康伍余元卜顧孟平黃和穆蕭尹姚邵湛汪祁毛禹狄米貝明臧計伏成戴談宋茅龐熊紀舒屈項祝董梁杜阮藍閔席季麻強賈路婁危江童顏郭梅盛林刁鍾徐邱駱高夏蔡田樊胡凌霍"
+    "虞萬支柯昝管盧莫經房裘繆干解應宗丁宣賁鄧郁單杭洪包諸左石崔吉鈕龔程嵇邢滑裴陸榮翁荀羊於惠甄麴家封芮羿儲靳汲邴糜松井段富巫烏焦巴弓牧隗山谷車侯宓蓬全郗班仰秋仲伊宮"
+    "甯仇欒暴甘厲戎祖武符劉景詹束龍葉幸司韶郜黎薊薄印宿白懷蒲邰從鄂索咸籍賴卓藺屠蒙池喬陰胥能蒼雙聞莘黨翟譚貢勞姬申扶堵冉宰酈雍璩桑桂濮牛壽通邊扈燕冀郟浦尚農溫別莊"
+    "晏柴瞿閻充慕連茹習宦艾魚容向古易慎戈廖庾終暨居衡步都耿滿弘匡國文寇廣祿闕東歐殳沃利蔚越夔隆師鞏聶晁勾敖融冷訾辛闞那簡饒空曾毋沙乜養鞠須豐巢關蒯相查後荊紅游竺權逯蓋益桓公"
+    "粘涂凃辜佘練買鹿諶佟麥銀侍展瓦")
 COMPOUND = ("歐陽", "司馬", "上官", "張簡", "范姜", "諸葛", "司徒", "皇甫")
 GIVEN_FIRST = ("家冠宗志俊建承柏彥威昱凱哲國文明信思怡雅淑美慧佳宜欣詩靜婉玉秀麗雪芳惠品子宇庭瑋翔紹振榮正育元"
                "春素月金錦寶鳳瑞世永清啟耀敬博士仁德維尚景嘉韋良若郁芷亭貞佩琬映筱芸懿千可以立奕季煥東慶")
@@ -40,6 +47,22 @@ WORK_B = "的孩子 之歌 與燈塔 的信 之外 的盡頭 日記 來的人 �
 RIVER_B = "溪 河 川 江".split()
 LATIN = "abcdefghijkmnprstuvwxyz"
 WEEK = "一二三四五六日"
+
+
+def common_characters() -> list[str]:
+    """The 5,401 frequently used characters of Big5 (its level 1)."""
+    found = []
+    for high in range(0xA4, 0xC7):
+        for low in [*range(0x40, 0x7F), *range(0xA1, 0xFF)]:
+            if (high, low) <= (0xC6, 0x7E):
+                try:
+                    found.append(bytes([high, low]).decode("big5"))
+                except UnicodeDecodeError:
+                    pass
+    return found
+
+
+COMMON = common_characters()
 
 
 def part_of(value: str) -> str:
@@ -188,6 +211,36 @@ class Values:
 
     def make_mountain(self) -> str:
         return self.mine(lambda: self.rng.choice(TOWN_A) + self.rng.choice(TOWN_B) + "山")
+
+
+class Contacts(Values):
+    """Values for corpus/contacts.txt: people with rarer surnames and given names, and a few further slots."""
+
+    def make_person(self) -> str:
+        kind, pick = self.rng.random(), self.rng.choice
+        if kind < 0.5:
+            return super().make_person()
+        if kind > 0.95:
+            return self.mine(lambda: f"{self.word().title()} {self.word().title()}")
+
+        def name() -> str:
+            surname = pick(SURNAMES_OF_OLD if self.rng.random() < 0.6 else SURNAMES)
+            both = GIVEN_FIRST + GIVEN_LAST
+            return surname + (pick(both) + pick(both) if kind < 0.72 else pick(both) if kind < 0.78 else
+                              pick(COMMON) + pick(both) if kind < 0.88 else pick(both) + pick(COMMON))
+        return self.mine(name)
+
+    def make_card(self) -> str:
+        def number() -> str:
+            digits = self.rng.choice("45") + self.digits(15)
+            return self.rng.choice(["", "-", " "]).join(digits[i:i + 4] for i in (0, 4, 8, 12))
+        return self.mine(number)
+
+    def make_order(self) -> str:
+        return self.make_code()
+
+    def make_amount(self) -> str:
+        return self.make_money()
 
 
 def _choice(words: list[str]):
