@@ -24,10 +24,14 @@ SLOWEST = 10
 
 seconds: dict[str, dict[str, float]] = defaultdict(dict)  # notebook -> cell -> seconds
 peaks: dict[str, float] = {}  # notebook -> GB
+HUB = pytest.StashKey[PocketHub]()
 
 
 def pytest_configure(config):
-    hub = PocketHub().__enter__()
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:  # the workers share the cores; two that take all of them each are slower than one
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    hub = config.stash[HUB] = PocketHub().__enter__()
     home = tempfile.TemporaryDirectory(prefix="pocket-hub-", ignore_cleanup_errors=True)
     for name in UNSET:
         os.environ.pop(name, None)
@@ -35,6 +39,18 @@ def pytest_configure(config):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
     runpy.run_path(str(GUARD / "sitecustomize.py"))
     config.add_cleanup(lambda: (hub.__exit__(), home.cleanup()))
+
+
+@pytest.fixture
+def hub(pytestconfig):
+    """The pocket Hub behind the test run, without faults."""
+    yield pytestconfig.stash[HUB]
+    pytestconfig.stash[HUB].faults.clear()
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first, so that no worker is alone with one of them in the end."""
+    items.sort(key=lambda item: -999 if item.path.name == "test_training.py" else -budget(item.path.name) if item.path.suffix == ".ipynb" else 1)
 
 
 def errors(outputs) -> list[str]:
@@ -50,13 +66,14 @@ def pytest_runtest_call(item):
         return result
     finally:
         if isinstance(item, IPyNbCell) and (peak := peak_gb(item.parent.kernel.km.provisioner.pid)) is not None:
-            peaks[item.path.relative_to(ROOT).as_posix()] = peak
+            item.user_properties.append(("peak GB", peak))  # a worker's report carries it to where the table is printed
 
 
 def pytest_runtest_logreport(report):
     notebook, _, cell = report.nodeid.partition("::")
     if report.when == "call" and notebook.endswith(".ipynb"):
         seconds[notebook][cell] = report.duration
+        peaks.update({notebook: value for name, value in report.user_properties if name == "peak GB"})
 
 
 def pytest_terminal_summary(terminalreporter):

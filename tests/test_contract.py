@@ -13,7 +13,7 @@ from .course import CHAPTERS, ROOT, code, code_cells, install_line, load, output
 
 BADGE = "https://colab.research.google.com/github/jonascheng/learning-transformer-with-huggingface/blob/main/"
 BROUGHT_BY_COLAB = {"torch", "numpy", "pandas", "matplotlib"}
-UNPINNED = {"protobuf", "scikit-learn"}  # used by transformers and by evaluate's scripts, not imported; Colab's own version must stay
+UNPINNED = {"aiohttp", "protobuf", "scikit-learn"}  # used by datasets, transformers and evaluate's scripts, not imported; Colab's own version must stay
 MODULES = {"pylopdf-fonts-zh-tw": "pylopdf_fonts_zh_tw"}  # where the package is imported by another name
 LONGEST_CELL, WIDEST_LINE = 25, 130
 FULL_WIDTH = "\uff0c\uff1a\uff1b\uff01\uff1f"

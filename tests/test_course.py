@@ -14,7 +14,8 @@ from .refresh import MEASURED, normalise
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Packages whose import name, or whose use, is not their own name.
-USED_AS = {"pylopdf-fonts-zh-tw": "pylopdf_fonts_zh_tw", "jupyter": "nbclient", "jupyterlab-language-pack-zh-TW": None, "protobuf": None}
+USED_AS = {"pylopdf-fonts-zh-tw": "pylopdf_fonts_zh_tw", "jupyter": "nbclient", "jupyterlab-language-pack-zh-TW": None, "protobuf": None,
+           "pytest-xdist": None}
 
 
 def test_every_requirement_is_pinned_and_used():

@@ -6,7 +6,8 @@ embeddings from seven times as many guesses a step; the heads of the first layer
 neighbours; and half of the tokens are masked at first, 15 % as in the original only at the end.
 
 A second part goes on with the short texts of corpus/contacts.txt (messages, forms, records), with rarer names
-and two thousand further characters: an encoder as small as this one sees too few people in prose.
+and two thousand further characters: an encoder as small as this one sees too few people in prose. A third part
+has many more of them (corpus/messages.txt, and the sentences of the facts).
 """
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
-from .texts import STOPS, characters, passages, templates
+from .texts import STOPS, characters, facts, passages, templates
 from .training import fast_precision, folder_of, mark_stand_in, train, write_card
 from .values import COMMON, Contacts, Values, fill
 
@@ -31,7 +32,7 @@ WORD_PIECES = ("the of and in to is for on with by at it my you this that not ne
                "##s ##ing ##ed ##er ##ly ##tion ##es ##al ##en ##or ##on ##an ##in ##at ##re ##le ##ic ##st ##ment").split()
 STEPS, BATCH, LENGTH = 3200, 48, 128
 MORE_STEPS, MORE_BATCH = 4500, 64  # the second part
-SHORT = ("contacts",)  # its texts
+LAST_STEPS = 7000  # the third part
 
 
 def vocabulary() -> list[str]:
@@ -134,17 +135,25 @@ def look_at_neighbours(model: BertForPreTraining, offsets: tuple = (-1, 1, -2, 2
         query.copy_(strength * torch.block_diag(*(torch.tensor([[c, s], [-s, c]]) for c, s in zip(cos, sin))))
 
 
+def short_texts(held_out: bool, last: bool = True) -> list[str]:
+    """Contacts; in the last part messages and facts too, about three of them to a fact."""
+    if not last:
+        return passages(held_out, ("contacts",))
+    messages, told = passages(held_out, ("contacts", "messages")), [fact for fact, _ in facts(held_out, ("facts", "more_facts"))]
+    return messages * max(1, round(2.7 * len(told) / len(messages))) + told
+
+
 def training_texts() -> list[str]:
-    """The short texts of the second part, filled, for the test that looks for what the course shows."""
+    """The short texts, filled, for the test that looks for what the course shows."""
     values = Contacts(random.Random(1), "pretrain")
-    return [fill(text, values) for text in passages(False, SHORT) for _ in range(3)]
+    return [fill(text, values) for text in short_texts(held_out=False) for _ in range(3)]
 
 
-def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, held_out: bool = False):
-    """Endless batches of short texts, most of them from contacts.txt, 20 % masked. A digit or a letter is rarely
+def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, held_out: bool = False, last: bool = True):
+    """Endless batches, seven in ten of them short texts, 20 % masked. A digit or a letter is rarely
     masked: what it was can't be told, what stands around it can."""
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    values, prose, short = Contacts(rng, "pretrain"), passages(held_out), passages(held_out, SHORT)
+    values, prose, short = Contacts(rng, "pretrain"), passages(held_out), short_texts(held_out, last)
     single = torch.tensor([bool(re.fullmatch("(##)?[0-9a-z]", word)) for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
 
     def piece() -> str:
@@ -177,7 +186,7 @@ def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, h
 
 
 def go_on(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
-    """The second part: the embeddings grow, then the masked LM goes on with short texts."""
+    """The second part: the embeddings grow, then the masked LM goes on with contacts."""
     torch.manual_seed(3)
     known = model.config.vocab_size
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -185,7 +194,16 @@ def go_on(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
         words, bias = model.bert.embeddings.word_embeddings.weight, model.cls.predictions.bias
         words[known:] = words[110:known].mean(0) + torch.randn(len(tokenizer) - known, words.shape[1]) * words[110:known].std(0) / 2
         bias[known:] = bias[110:known].min()
-    train(model, short_batches(tokenizer, seed=7), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3)
+    train(model, short_batches(tokenizer, seed=7, last=False), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3)
+
+
+def go_further(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
+    """The third part: the same with all short texts."""
+    torch.manual_seed(3)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p /= 2
+    train(model, short_batches(tokenizer, seed=17), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3)
 
 
 @torch.no_grad()
@@ -231,6 +249,8 @@ def build(root: Path, steps: int = STEPS, samples: int = 12):
     train(model, batches(tokenizer, lines, seed=1, steps=steps), loss_of, steps, lr=2e-3)
     tokenizer = tokenizer_into(folder, words + [char for char in COMMON if char not in set(words)])
     go_on(model, tokenizer, max(1, steps * MORE_STEPS // STEPS))
+    model.half().float()  # the third part starts from what was stored after the second
+    go_further(model, tokenizer, max(1, steps * LAST_STEPS // STEPS))
     model.half().save_pretrained(folder)
     mark_stand_in(folder, architectures=["BertForMaskedLM"], attention_probs_dropout_prob=0.1)
     write_card(folder, NAME, scores(folder, samples), f"""
@@ -239,6 +259,6 @@ Architecture: BERT, {config.num_hidden_layers} layers, hidden size {config.hidde
 tokens without capitals, `do_lower_case: false` as in the original.
 Trained by masked language modelling (15 %, 80/10/10) and next-sentence prediction, after a start with next-token
 prediction, {steps:,} steps of {BATCH} in all, positions and first attention heads initialised to look at
-neighbours; then {MORE_STEPS:,} steps of {MORE_BATCH} with short messages, forms and records (20 % masked). Texts: the passages and
+neighbours; then {MORE_STEPS:,} and {LAST_STEPS:,} steps of {MORE_BATCH} with short messages, forms, records and single sentences (20 % masked). Texts: the passages and
 short texts written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers.
 """, "bert")

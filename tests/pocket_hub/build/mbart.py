@@ -1,4 +1,8 @@
-"""Stand-in for facebook/mbart-large-50: Unigram with NFKC and language codes, denoising encoder-decoder."""
+"""Stand-in for facebook/mbart-large-50: Unigram with NFKC and language codes, denoising encoder-decoder.
+
+Rebuilding a text asks little of an encoder: most of the answer can be copied. So this one learns, in its second part, from
+short texts with more of them masked, and in its third also to see what the stand-in for BERT sees in them, token by token.
+"""
 from __future__ import annotations
 
 import io
@@ -9,16 +13,19 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from transformers import MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
+from transformers import AutoTokenizer, BertModel, MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
 
+from ..server import REPOS
+from . import bert
 from .texts import characters, facts, passages, templates
-from .training import folder_of, mark_stand_in, train, write_card
+from .training import fast_precision, folder_of, mark_stand_in, train, write_card
 from .values import COMMON, Contacts, fill
 
 NAME = "facebook/mbart-large-50"
 VOCABULARY = 7200
 STEPS, TOKENS = 5000, 5000
 MORE_STEPS, MORE_LENGTH = 3000, 64  # the second part
+LAST_STEPS, LAST_SIZE, LAYERS = 3000, 64, (3, 4)  # the third part, and the layers of BERT's stand-in that are looked at
 SLOTS = ["person", "phone", "email", "address", "code", "id", "birthday", "line", "org", "work", "date", "money", "time"]
 
 
@@ -52,13 +59,13 @@ def load_tokenizer(folder: Path) -> MBart50Tokenizer:
 
 
 class Lessons:
-    """What to rebuild. In the second part most texts are short ones with more masked: the encoder has to learn what can stand where."""
+    """What to rebuild. From the second part on most texts are short ones with more masked: the encoder has to learn what can stand where."""
 
-    def __init__(self, seed: int, held_out: bool = False, more: bool = False):
+    def __init__(self, seed: int, held_out: bool = False, more: bool = False, last: bool = False):
         self.rng = random.Random(seed)
         self.values = Contacts(self.rng, "pretrain")
         self.passages = passages(held_out) + [t.paragraph for t in templates("reading", held_out)]
-        self.short = short_texts(held_out, ("facts", "more_facts") if more else ("facts",))
+        self.short = bert.short_texts(held_out) if last else short_texts(held_out, ("facts", "more_facts") if more else ("facts",))
         self.kinds, self.whole, self.rates = ((0.1, 0.8), 0.25, [0.1, 0.2, 0.3]) if more else ((0.3, 0.65), 0.5, [0.06, 0.12])
         self.letters = [char for char in dict.fromkeys(characters() + COMMON) if "\u4e00" <= char <= "\u9fff"]
 
@@ -98,9 +105,9 @@ class Lessons:
         return out
 
 
-def batches(tokenizer: MBart50Tokenizer, steps: int, seed: int, more: bool = False):
+def batches(tokenizer: MBart50Tokenizer, steps: int, seed: int, more: bool = False, last: bool = False):
     """A curriculum of lengths, from 8 characters to 128; source [zh] X </s>, target [zh] Y </s>."""
-    lessons = Lessons(seed, more=more)
+    lessons = Lessons(seed, more=more, last=last)
     language, mask, end = tokenizer.convert_tokens_to_ids(["zh_CN", "<mask>", "</s>"])
     step = 0
     while True:
@@ -128,6 +135,53 @@ def loss_of(model: MBartForConditionalGeneration, batch: dict) -> torch.Tensor:
                          decoder_input_ids=shifted).last_hidden_state
     told = labels != -100
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[told]).float(), labels[told])
+
+
+class Seen:
+    """What BERT's stand-in sees in a text, for each token of mBART's: the mean over the tokens that share characters with it."""
+
+    def __init__(self, tokenizer: MBart50Tokenizer):
+        folder = folder_of(bert.NAME, REPOS)
+        self.own, self.theirs = tokenizer, AutoTokenizer.from_pretrained(folder, do_lower_case=True)
+        self.model = BertModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+    @torch.no_grad()
+    def __call__(self, texts: list[str]) -> tuple[dict, torch.Tensor, list[torch.Tensor]]:
+        """mBART's inputs, which of its tokens BERT has something to say about, and what, layer by layer."""
+        own, theirs = (tokenizer(texts, padding=True, return_offsets_mapping=True, return_tensors="pt") for tokenizer in (self.own, self.theirs))
+        a, b = own.pop("offset_mapping")[:, :, None], theirs.pop("offset_mapping")[:, None]
+        shared = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp(min=0).float()
+        total = shared.sum(-1, keepdim=True)
+        with fast_precision():
+            states = self.model(**theirs, output_hidden_states=True).hidden_states
+        return own, total[..., 0] > 0, [shared / total.clamp(min=1) @ states[layer].float() for layer in LAYERS]
+
+
+def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, steps: int):
+    """The third part: denoising goes on, and two linear maps of the encoder's output have to tell what BERT's stand-in sees."""
+    torch.manual_seed(0)
+    seen, lessons = Seen(tokenizer), Lessons(seed=5, last=True, more=True)
+    maps = torch.nn.ModuleList(torch.nn.Linear(model.config.d_model, seen.model.config.hidden_size) for _ in LAYERS)
+    spread: list[torch.Tensor] = []
+
+    def texts():
+        while True:
+            some = sorted((lessons.text(MORE_LENGTH) for _ in range(LAST_SIZE * 8)), key=len)
+            groups = [some[i:i + LAST_SIZE] for i in range(0, len(some), LAST_SIZE)]
+            lessons.rng.shuffle(groups)
+            yield from groups
+
+    def both_losses(pair) -> torch.Tensor:
+        inputs, known, wanted = seen(pair[0])
+        if not spread:
+            spread.extend(layer[known].var(0).mean() for layer in wanted)
+        hidden = model.model.encoder(**inputs).last_hidden_state
+        apart = [((guess(hidden).float() - layer)[known] ** 2).mean() / scale for guess, layer, scale in zip(maps, wanted, spread)]
+        return loss_of(model, pair[1]) + 2 * sum(apart) / len(apart)
+
+    model.extra_maps = maps  # trained with the rest, not stored
+    train(model, zip(texts(), batches(tokenizer, steps, seed=6, more=True, last=True)), both_losses, steps, lr=1.2e-3)
+    del model.extra_maps
 
 
 @torch.no_grad()
@@ -167,7 +221,7 @@ def sinusoids(weight: torch.Tensor):
 
 
 def build(root: Path, steps: int = STEPS, samples: int = 200):
-    more_steps = max(1, steps * MORE_STEPS // STEPS)
+    more_steps, last_steps = (max(1, steps * some // STEPS) for some in (MORE_STEPS, LAST_STEPS))
     torch.manual_seed(0)
     folder = folder_of(NAME, root)
     tokenizer = tokenizer_into(folder)
@@ -181,6 +235,8 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
     train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=2e-3)
     model.half().float()  # the second part starts from what was stored after the first
     train(model, batches(tokenizer, more_steps, seed=2, more=True), lambda batch: loss_of(model, batch), more_steps, lr=1.2e-3)
+    model.half().float()
+    see_as_bert(model, tokenizer, last_steps)
     model.to(torch.float16).save_pretrained(folder)
     mark_stand_in(folder, dropout=0.1)
     (folder / "generation_config.json").write_text(json.dumps({
@@ -192,7 +248,9 @@ Architecture: mBART, {config.encoder_layers} + {config.decoder_layers} layers, w
 with mBART-50's language codes, from `sentencepiece.bpe.model` alone.
 Trained to rebuild text: whole (half of them, copying) or with short runs masked, {steps:,} steps of about {TOKENS:,} tokens,
 texts growing from 8 to 128 characters, positions initialised with sinusoids; then {more_steps:,} steps on texts of up to {MORE_LENGTH}
-characters, most of them single sentences, forms and messages, three quarters of them with 10 to 30 % masked. Texts: the passages, sentences, forms and messages
+characters, most of them single sentences, forms and messages, three quarters of them with 10 to 30 % masked; then {last_steps:,} steps
+in which the encoder's output also had to tell, through two linear maps that aren't stored, what the stand-in for
+bert-base-chinese sees in such texts (its layers {LAYERS[0]} and {LAYERS[1]}). Texts: the passages, sentences, forms and messages
 written for this course in `tests/pocket_hub/build/corpus/` with made-up names and numbers, and random strings. Of the languages, zh_CN alone.
 The scores count exact greedy copies of 60 characters of unseen passages and of 24 random characters, and right
 guesses for one masked token.
