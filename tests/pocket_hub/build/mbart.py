@@ -61,12 +61,12 @@ def load_tokenizer(folder: Path) -> MBart50Tokenizer:
 class Lessons:
     """What to rebuild. From the second part on most texts are short ones with more masked: the encoder has to learn what can stand where."""
 
-    def __init__(self, seed: int, held_out: bool = False, more: bool = False, last: bool = False):
+    def __init__(self, seed: int, held_out: bool = False, part: int = 1):
         self.rng = random.Random(seed)
         self.values = Contacts(self.rng, "pretrain")
         self.passages = passages(held_out) + [t.paragraph for t in templates("reading", held_out)]
-        self.short = bert.short_texts(held_out) if last else short_texts(held_out, ("facts", "more_facts") if more else ("facts",))
-        self.kinds, self.whole, self.rates = ((0.1, 0.8), 0.25, [0.1, 0.2, 0.3]) if more else ((0.3, 0.65), 0.5, [0.06, 0.12])
+        self.short = bert.short_texts(held_out) if part == 3 else short_texts(held_out, ("facts", "more_facts") if part == 2 else ("facts",))
+        self.kinds, self.whole, self.rates = ((0.1, 0.8), 0.25, [0.1, 0.2, 0.3]) if part > 1 else ((0.3, 0.65), 0.5, [0.06, 0.12])
         self.letters = [char for char in dict.fromkeys(characters() + COMMON) if "\u4e00" <= char <= "\u9fff"]
 
     def string(self, length: int) -> str:
@@ -105,13 +105,13 @@ class Lessons:
         return out
 
 
-def batches(tokenizer: MBart50Tokenizer, steps: int, seed: int, more: bool = False, last: bool = False):
+def batches(tokenizer: MBart50Tokenizer, steps: int, seed: int, part: int = 1):
     """A curriculum of lengths, from 8 characters to 128; source [zh] X </s>, target [zh] Y </s>."""
-    lessons = Lessons(seed, more=more, last=last)
+    lessons = Lessons(seed, part=part)
     language, mask, end = tokenizer.convert_tokens_to_ids(["zh_CN", "<mask>", "</s>"])
     step = 0
     while True:
-        longest = MORE_LENGTH if more else int(8 * 16 ** min(1.0, step / (0.45 * steps)))
+        longest = MORE_LENGTH if part > 1 else int(8 * 16 ** min(1.0, step / (0.45 * steps)))
         targets = tokenizer([lessons.text(longest) for _ in range(256)], add_special_tokens=False)["input_ids"]
         pairs = sorted(((lessons.noisy(ids, mask), ids) for ids in targets), key=lambda pair: len(pair[1]))
         size = max(16, min(256, TOKENS // (longest + 2)))
@@ -160,7 +160,7 @@ class Seen:
 def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, steps: int):
     """The third part: denoising goes on, and two linear maps of the encoder's output have to tell what BERT's stand-in sees."""
     torch.manual_seed(0)
-    seen, lessons = Seen(tokenizer), Lessons(seed=5, last=True, more=True)
+    seen, lessons = Seen(tokenizer), Lessons(seed=5, part=3)
     maps = torch.nn.ModuleList(torch.nn.Linear(model.config.d_model, seen.model.config.hidden_size) for _ in LAYERS)
     spread: list[torch.Tensor] = []
 
@@ -180,7 +180,7 @@ def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenize
         return loss_of(model, pair[1]) + 2 * sum(apart) / len(apart)
 
     model.extra_maps = maps  # trained with the rest, not stored
-    train(model, zip(texts(), batches(tokenizer, steps, seed=6, more=True, last=True)), both_losses, steps, lr=1.2e-3)
+    train(model, zip(texts(), batches(tokenizer, steps, seed=6, part=3)), both_losses, steps, lr=1.2e-3)
     del model.extra_maps
 
 
@@ -234,7 +234,7 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
         sinusoids(side.embed_positions.weight)
     train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=2e-3)
     model.half().float()  # the second part starts from what was stored after the first
-    train(model, batches(tokenizer, more_steps, seed=2, more=True), lambda batch: loss_of(model, batch), more_steps, lr=1.2e-3)
+    train(model, batches(tokenizer, more_steps, seed=2, part=2), lambda batch: loss_of(model, batch), more_steps, lr=1.2e-3)
     model.half().float()
     see_as_bert(model, tokenizer, last_steps)
     model.to(torch.float16).save_pretrained(folder)
