@@ -1,6 +1,7 @@
 """The chapters that train: killed in the middle, and on two processes."""
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -29,9 +30,15 @@ Path(f"log-{share}").write_text(json.dumps(trainer.state.log_history))
 TWO_PROCESSES = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
-def run(folder, *command):
-    return subprocess.Popen([sys.executable, *command], cwd=folder, env={**os.environ, "MPLBACKEND": "Agg"}, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, start_new_session=True)
+def run(folder, *command, output=None):
+    return subprocess.Popen([sys.executable, *command], cwd=folder, env={**os.environ, "MPLBACKEND": "Agg"}, text=True,
+                            stdout=output.open("w") if output else subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def finish(process) -> str:
+    text = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, text
+    return text
 
 
 def read_log(folder, processes: int) -> list[dict]:
@@ -55,9 +62,8 @@ def trained(request, tmp_path_factory):
     half_written = next(folder.glob("outputs/*/run-*")) / "checkpoint-99999"
     half_written.mkdir()
     (half_written / "trainer_state.json").write_text('{"epoch": 3.9, "glo')
-    second = run(folder, "chapter.py")
-    text = second.communicate(timeout=300)[0]
-    assert second.returncode == 0 and not half_written.exists(), text
+    text = finish(run(folder, "chapter.py"))
+    assert not half_written.exists(), text
     return folder, text, fall
 
 
@@ -72,9 +78,8 @@ def test_two_processes_learn_as_one_does(trained):
     """Two CPU processes and the global batch of one: both end with the same weights, and the validation loss falls as it does on one."""
     folder, _, (measure, share) = trained
     shutil.rmtree(folder / "outputs")  # or this run would go on from the end of the other
-    process = run(folder, *TWO_PROCESSES, "chapter.py")
-    text = process.communicate(timeout=400)[0]
-    assert process.returncode == 0 and "從頭開始練" in text, text
+    text = finish(run(folder, *TWO_PROCESSES, "chapter.py"))
+    assert "從頭開始練" in text, text
     one, other = ((folder / f"weights-{process}-of-2").read_text() for process in range(2))
     assert one == other  # apart, they would have learned each for itself
     ends = []
@@ -84,4 +89,32 @@ def test_two_processes_learn_as_one_does(trained):
         print(f"first {measure} {first:.3f}, then evaluated", evaluated)
         assert len(evaluated) >= 4 and evaluated[-1] < share * first
         ends.append(evaluated[-1])
+    assert ends[1] == pytest.approx(ends[0], rel=0.25)
+
+
+@pytest.mark.skipif("KILLS" not in os.environ, reason="takes minutes: KILLS=20 pytest -n 0 tests/test_training.py -k any_moment kills each chapter a third as often")
+@pytest.mark.parametrize("name", SMALL)
+def test_killed_at_any_moment_the_next_run_goes_on(name, tmp_path, monkeypatch):
+    """Kill -9 at random moments: in the download (its cache is new), in the training, or as soon as a checkpoint begins to be written. What
+    the last run ends with is what a run that nobody killed ends with, within noise."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    source, rng, ends = script(name, "trained", **SMALL[name][0]) + RESULT, random.Random(name), []
+    for folder, kills in ((tmp_path / "whole", 0), (tmp_path / "killed", -(-int(os.environ["KILLS"]) // len(SMALL)))):
+        folder.mkdir()
+        (folder / "chapter.py").write_text(source, encoding="utf-8")
+        while kills:
+            process, saved = run(folder, "chapter.py", output=folder / "output"), set(folder.glob("outputs/*/run-*/checkpoint-*"))
+            while_saving, moment = rng.random() < 0.4, time.monotonic() + rng.uniform(1, longest)
+            while process.poll() is None and (while_saving or time.monotonic() < moment):
+                if while_saving and set(folder.glob("outputs/*/run-*/checkpoint-*")) - saved:
+                    break
+                time.sleep(0.002)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                kills -= 1
+            assert process.wait() in (0, -signal.SIGKILL), (folder / "output").read_text()
+        began = time.monotonic()
+        finish(run(folder, "chapter.py"))
+        longest = time.monotonic() - began
+        ends.append([row["eval_loss"] for row in read_log(folder, 1) if "eval_loss" in row][-1])
     assert ends[1] == pytest.approx(ends[0], rel=0.25)
