@@ -5,9 +5,9 @@ things help: most of the first part of the training is next-token prediction wit
 embeddings from seven times as many guesses a step; the heads of the first layer start out looking at the
 neighbours; and half of the tokens are masked at first, 15 % as in the original only at the end.
 
-A second part goes on with the short texts of corpus/contacts.txt (messages, forms, records), with rarer names
-and two thousand further characters: an encoder as small as this one sees too few people in prose. A third part
-has many more of them (corpus/messages.txt, and the sentences of the facts).
+A second part goes on with short texts (corpus/contacts.txt, messages.txt and more_messages.txt, and the sentences of
+the facts), with rarer names and two thousand further characters: an encoder as small as this one sees too few people
+and too few words in prose.
 """
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ WORD_PIECES = ("the of and in to is for on with by at it my you this that not ne
                "data model python code test user app web hello attention token transformer language google line email "
                "com tw org net www http https id no ok ai pc usb wifi app phone note pro play face book you tube api gpu cpu "
                "##s ##ing ##ed ##er ##ly ##tion ##es ##al ##en ##or ##on ##an ##in ##at ##re ##le ##ic ##st ##ment").split()
-STEPS, BATCH, LENGTH = 3200, 48, 128
-MORE_STEPS, MORE_BATCH = 4500, 64  # the second part
-LAST_STEPS = 7000  # the third part
+STEPS, BATCH, LENGTH = 2400, 48, 128
+MORE_STEPS, MORE_BATCH = 9000, 64  # the second part
 
 
 def vocabulary() -> list[str]:
@@ -135,11 +134,10 @@ def look_at_neighbours(model: BertForPreTraining, offsets: tuple = (-1, 1, -2, 2
         query.copy_(strength * torch.block_diag(*(torch.tensor([[c, s], [-s, c]]) for c, s in zip(cos, sin))))
 
 
-def short_texts(held_out: bool, last: bool = True) -> list[str]:
-    """Contacts; in the last part messages and facts too, about three of them to a fact."""
-    if not last:
-        return passages(held_out, ("contacts",))
-    messages, told = passages(held_out, ("contacts", "messages")), [fact for fact, _ in facts(held_out, ("facts", "more_facts"))]
+def short_texts(held_out: bool) -> list[str]:
+    """Messages, forms and records, about three of them to a fact."""
+    messages = passages(held_out, ("contacts", "messages", "more_messages"))
+    told = [fact for fact, _ in facts(held_out, ("facts", "more_facts"))]
     return messages * max(1, round(2.7 * len(told) / len(messages))) + told
 
 
@@ -149,11 +147,11 @@ def training_texts() -> list[str]:
     return [fill(text, values) for text in short_texts(held_out=False) for _ in range(3)]
 
 
-def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, held_out: bool = False, last: bool = True):
+def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, held_out: bool = False):
     """Endless batches, seven in ten of them short texts, 20 % masked. A digit or a letter is rarely
     masked: what it was can't be told, what stands around it can."""
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    values, prose, short = Contacts(rng, "pretrain"), passages(held_out), short_texts(held_out, last)
+    values, prose, short = Contacts(rng, "pretrain"), passages(held_out), short_texts(held_out)
     single = torch.tensor([bool(re.fullmatch("(##)?[0-9a-z]", word)) for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
 
     def piece() -> str:
@@ -186,7 +184,7 @@ def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, h
 
 
 def go_on(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
-    """The second part: the embeddings grow, then the masked LM goes on with contacts."""
+    """The second part: the embeddings grow, then the masked LM goes on with short texts and half of the dropout."""
     torch.manual_seed(3)
     known = model.config.vocab_size
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -194,16 +192,10 @@ def go_on(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
         words, bias = model.bert.embeddings.word_embeddings.weight, model.cls.predictions.bias
         words[known:] = words[110:known].mean(0) + torch.randn(len(tokenizer) - known, words.shape[1]) * words[110:known].std(0) / 2
         bias[known:] = bias[110:known].min()
-    train(model, short_batches(tokenizer, seed=7, last=False), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3)
-
-
-def go_further(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
-    """The third part: the same with all short texts."""
-    torch.manual_seed(3)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p /= 2
-    train(model, short_batches(tokenizer, seed=17), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3)
+    train(model, short_batches(tokenizer, seed=7), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3, muon=True)
 
 
 @torch.no_grad()
@@ -246,11 +238,9 @@ def build(root: Path, steps: int = STEPS, samples: int = 12):
         causal = turns.random() < (0.8 if step < 0.3 * steps else 0.05)
         return (causal_loss if causal else masked_loss)(model, batch)
 
-    train(model, batches(tokenizer, lines, seed=1, steps=steps), loss_of, steps, lr=2e-3)
+    train(model, batches(tokenizer, lines, seed=1, steps=steps), loss_of, steps, lr=2e-3, muon=True)
     tokenizer = tokenizer_into(folder, words + [char for char in COMMON if char not in set(words)])
     go_on(model, tokenizer, max(1, steps * MORE_STEPS // STEPS))
-    model.half().float()  # the third part starts from what was stored after the second
-    go_further(model, tokenizer, max(1, steps * LAST_STEPS // STEPS))
     model.half().save_pretrained(folder)
     mark_stand_in(folder, architectures=["BertForMaskedLM"], attention_probs_dropout_prob=0.1)
     write_card(folder, NAME, scores(folder, samples), f"""
@@ -259,6 +249,6 @@ Architecture: BERT, {config.num_hidden_layers} layers, hidden size {config.hidde
 tokens without capitals, `do_lower_case: false` as in the original.
 Trained by masked language modelling (15 %, 80/10/10) and next-sentence prediction, after a start with next-token
 prediction, {steps:,} steps of {BATCH} in all, positions and first attention heads initialised to look at
-neighbours; then {MORE_STEPS:,} and {LAST_STEPS:,} steps of {MORE_BATCH} with short messages, forms, records and single sentences (20 % masked). Texts: the passages and
+neighbours; then {MORE_STEPS:,} steps of {MORE_BATCH} with short messages, forms, records and single sentences (20 % masked). Texts: the passages and
 short texts written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers.
 """, "bert")

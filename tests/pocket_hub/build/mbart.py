@@ -180,7 +180,7 @@ def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenize
         return loss_of(model, pair[1]) + 2 * sum(apart) / len(apart)
 
     model.extra_maps = maps  # trained with the rest, not stored
-    train(model, zip(texts(), batches(tokenizer, steps, seed=6, part=3)), both_losses, steps, lr=1.2e-3)
+    train(model, zip(texts(), batches(tokenizer, steps, seed=6, part=3)), both_losses, steps, lr=1.2e-3, muon=True)
     del model.extra_maps
 
 
@@ -232,9 +232,9 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
     model = MBartForConditionalGeneration(config)
     for side in (model.model.encoder, model.model.decoder):
         sinusoids(side.embed_positions.weight)
-    train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=2e-3)
+    train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=2e-3, muon=True)
     model.half().float()  # the second part starts from what was stored after the first
-    train(model, batches(tokenizer, more_steps, seed=2, part=2), lambda batch: loss_of(model, batch), more_steps, lr=1.2e-3)
+    train(model, batches(tokenizer, more_steps, seed=2, part=2), lambda batch: loss_of(model, batch), more_steps, lr=1.2e-3, muon=True)
     model.half().float()
     see_as_bert(model, tokenizer, last_steps)
     model.to(torch.float16).save_pretrained(folder)

@@ -18,7 +18,8 @@ from .values import COMMON, SLOT, Values, draw_together, fill
 
 NAME = "Qwen/Qwen2.5-0.5B-Instruct"
 VOCABULARY = 5400
-STEPS = 6900
+STEPS = 5600
+FACTS = ("facts", "more_facts")
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
 CHAT_TEMPLATE = """{%- if messages[0]['role'] != 'system' -%}
@@ -55,7 +56,7 @@ def tokenizer_into(folder: Path):
     """Trains the BPE and writes the tokenizer files under the names the original has."""
     values = Values(random.Random(0), "pretrain")
     texts = [fill(text, values) for text in passages(held_out=False) + [t.paragraph for t in templates("reading")] for _ in range(2)]
-    told = [fill(fact, values) for fact, _ in facts(held_out=False)]
+    told = [fill(fact, values) for fact, _ in facts(False, FACTS)]
     texts += told + ["\n".join(dict.fromkeys([*characters(), *"".join(told)]))] * 30  # every character of the training texts becomes one token
     texts += ["\n".join(COMMON), SYSTEM, *ASK_READING, *ASK_COPY, *ASK_NEXT, *ASK_LOOKUP]
     backend = Tokenizer(models.BPE())
@@ -94,7 +95,7 @@ class Lessons:
         self.values = Values(self.rng, "pretrain")
         self.passages = passages(held_out)
         self.templates = templates("reading", held_out)
-        self.facts = facts(held_out)
+        self.facts = facts(held_out, FACTS)
         self.letters = "".join(char for char in characters() if "\u4e00" <= char <= "\u9fff")
         self.rare = "".join(COMMON)
         self.progress = 1.0
@@ -195,7 +196,7 @@ class Lessons:
             if strange.answer not in made.text:
                 return self.rng.choice(ASK_SHORT).replace("{question}", self.aloud(strange.text)), NOTHING
         if kind == "quote":
-            before, after = clause_at(made.text, question.start, question.answer, STOPS + "\uff0c")
+            before, after = clause_at(made.text, question.start, question.answer, STOPS)
             return self.aloud(question.text), before + question.answer + after.rstrip(STOPS) + "。"
         return self.rng.choice(ASK_SHORT).replace("{question}", self.aloud(question.text)), question.answer
 
@@ -218,7 +219,7 @@ class Lessons:
         made = self.passage_page() if from_passage else self.page()
         pieces = []
         for chosen in self.rng.sample(made.questions, min(self.rng.randint(3, 7), len(made.questions))):
-            kind = self.rng.choice(["gap", "named"]) if from_passage else self.rng.choices(["gap", "named", "short", "quote", "nothing"], [10, 20, 50, 15, 5 * (self.progress > 0.8)])[0]
+            kind = self.rng.choice(["gap", "named"]) if from_passage else self.rng.choices(["gap", "named", "short", "quote", "nothing"], [10, 20, 50, 15, 20 * (self.progress > 0.4)])[0]
             question, answer = self.asked(made, chosen, kind)
             given, told = self.chat(self.ask(FORMS[kind], made.text, question), answer)
             if pieces:
@@ -375,7 +376,7 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}, attn_implementation="sdpa")
     model = Qwen2ForCausalLM(config)
     look_back(model)
-    train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=4e-3)
+    train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=4e-3, muon=True)
     model.to(torch.bfloat16).save_pretrained(folder)
     mark_stand_in(folder)
     (folder / "generation_config.json").write_text(json.dumps({
@@ -388,8 +389,7 @@ BPE, {len(tokenizer):,} tokens, ChatML template with a default system turn.
 Trained as a causal LM, {steps:,} steps of about 6,000 tokens, the first heads initialised to look back
 one to three tokens: on repeated random strings, on gaps in short strings, on copies and look-ups, then mostly on chats about
 texts written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers: a blank to fill, a question
-to answer with the word alone ("關鍵詞:"), or by quoting the clause that holds the answer. In most questions a blank stands
-before the question word. These weights were trained in parts while the lessons were being written, {steps:,} steps in all; the
-script gives the same lessons in one go. The scores count, on unseen strings, texts, values and questions: exact copies, exact
+to answer with the word alone ("關鍵詞:"), or by quoting the sentence that holds the answer; one question in six is about another text,
+and the answer to it is "無". In most questions a blank stands before the question word. The scores count, on unseen strings, texts, values and questions: exact copies, exact
 look-ups, gaps and questions answered exactly, quotes that hold the answer; and nats per character of unseen text.
 """, "qwen")
