@@ -84,8 +84,9 @@ def definitions(name: str) -> dict:
         if {"exercise", "exercise-check", "solution", "notebook-only"} & set(cell.metadata.get("tags", [])):
             continue
         for node in ast.parse(re.sub(r"^%.*$", "", cell.source, flags=re.M)).body:
-            names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
-            constant = isinstance(node, ast.Assign) and names and all(name.isupper() or name in ("device", "tokenizer") for name in names)
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            constant = isinstance(node, (ast.Assign, ast.AugAssign)) and names and all(name.isupper() or name in ("device", "tokenizer") for name in names)
             filled = isinstance(node, ast.For) and ast.unparse(node.iter) == "PIECES.items()"
             if constant or filled or isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)):
                 read, written = ({part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, kind)} for kind in (ast.Load, ast.Store))

@@ -77,6 +77,27 @@ def test_a_hundred_kilobytes_of_anything_take_seconds(chapter, text):
     assert time.monotonic() - began < 8
 
 
+@pytest.mark.parametrize("text, guess, label, cut", [
+    ("水電師傅解岑逸明天來", "傅解岑逸", "PERSON", "解岑逸"), ("櫃檯感謝閻又岑的幫忙", "謝閻又岑", "PERSON", "閻又岑"), ("里長申屠岑逸說", "屠岑逸", "PERSON", "申屠岑逸"),
+    ("閻岑還沒到", "閻岑還", "PERSON", "閻岑"), ("請找閻又岑 領件", "閻又岑 領", "PERSON", "閻又岑"), ("Kuo Wei ting", "Kuo Wei", "PERSON", "Kuo Wei ting"),
+    ("(0980.616.397)", "(0980.616.397)", "PHONE", "0980.616.397"), ("市話(07)247-4254", "(07)247-4254", "PHONE", "(07)247-4254"),
+    ("戶籍地臺東縣關山鎮和平路3號5樓安裝", "地臺東縣關山鎮和平路3號5樓安", "ADDRESS", "臺東縣關山鎮和平路3號5樓")])
+def test_what_the_model_marks_is_cut_where_the_value_ends(chapter, text, guess, label, cut):
+    start = text.index(guess)
+    assert text[slice(*chapter["trim"](text, start, start + len(guess), label))] == cut
+
+
+def test_of_names_that_overlap_the_surest_stays(chapter):
+    spans = [(0, 4, "PERSON", 0.5), (1, 4, "PERSON", 0.9), (3, 9, "PHONE", 0.7), (9, 11, "PERSON", 0.4)]
+    assert sorted(chapter["best_names"](spans)) == [(1, 4, "PERSON", 0.9), (3, 9, "PHONE", 0.7), (9, 11, "PERSON", 0.4)]
+
+
+def test_surnames_are_marked_where_they_stand(chapter):
+    clean = "司徒岑在高鐵"
+    offsets = chapter["tokenizer"](clean, return_offsets_mapping=True)["offset_mapping"]
+    assert chapter["surname_marks"](clean, offsets) == [0, 1, 1, 1, 0, 1, 0, 0]
+
+
 def test_long_text_is_found_in_windows(chapter):
     """The tokens of all windows, joined, are those of the whole text."""
     text = chapter["normalise"]("".join(document.text + "。" for document in chapter["documents"]("test", 40, seed=2)))[0]

@@ -210,7 +210,7 @@ def test_drcd_is_in_its_own_format(drcd_files):
 def test_drcd_development_paragraphs_are_unseen(drcd_files):
     """No run of nine characters of a development template stands in a training template or a fact, no question and no name is shared."""
     told = {name: [(template.paragraph, template.questions) for template in texts.templates(name)] for name in ("drcd_train", "drcd_dev", "reading")}
-    told["facts"] = texts.facts(False) + texts.facts(True)
+    told["facts"] = [fact for held_out in (False, True) for fact in texts.facts(held_out, ("facts", "more_facts"))]
     runs = {name: {part[i:i + 9] for text, _ in rows for part in values.SLOT.split(text)[::2] for i in range(len(part) - 8)} for name, rows in told.items()}
     asked = {name: {question for _, questions in rows for question, _ in questions} for name, rows in told.items()}
     for name in told.keys() - {"drcd_dev"}:

@@ -18,7 +18,7 @@ from .values import COMMON, SLOT, Values, draw_together, fill
 
 NAME = "Qwen/Qwen2.5-0.5B-Instruct"
 VOCABULARY = 5400
-STEPS = 5600
+STEPS = 4400
 FACTS = ("facts", "more_facts")
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
@@ -94,6 +94,7 @@ class Lessons:
         self.rng = random.Random(seed)
         self.values = Values(self.rng, "pretrain")
         self.passages = passages(held_out)
+        self.with_slots = [passage for passage in self.passages if SLOT.search(passage)]
         self.templates = templates("reading", held_out)
         self.facts = facts(held_out, FACTS)
         self.letters = "".join(char for char in characters() if "\u4e00" <= char <= "\u9fff")
@@ -165,7 +166,7 @@ class Lessons:
 
     def passage_page(self) -> Paragraph:
         """A passage; its questions are the places of its slots."""
-        passage = self.rng.choice([passage for passage in self.rng.choices(self.passages, k=20) if SLOT.search(passage)])
+        passage = self.rng.choice(self.with_slots)
         known = draw_together([match[1] for match in SLOT.finditer(passage)], self.values)
         return Paragraph("", fill(passage, self.values, known), [
             Question("", known[slot[1]], len(fill(passage[:slot.start()], self.values, known)), slot[1].rstrip("0123456789")) for slot in SLOT.finditer(passage)])
