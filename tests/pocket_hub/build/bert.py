@@ -7,13 +7,15 @@ neighbours; and half of the tokens are masked at first, 15 % as in the original 
 
 A second part goes on with short texts (corpus/contacts.txt, messages.txt and more_messages.txt, and the sentences of
 the facts), with rarer names and two thousand further characters: an encoder as small as this one sees too few people
-and too few words in prose.
+and too few words in prose. In a third part whole names, places and things are to be guessed besides, from what stands
+around them.
 """
 from __future__ import annotations
 
 import math
 import random
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -32,6 +34,9 @@ WORD_PIECES = ("the of and in to is for on with by at it my you this that not ne
                "##s ##ing ##ed ##er ##ly ##tion ##es ##al ##en ##or ##on ##an ##in ##at ##re ##le ##ic ##st ##ment").split()
 STEPS, BATCH, LENGTH = 2400, 48, 128
 MORE_STEPS, MORE_BATCH = 9000, 64  # the second part
+LAST_STEPS, WHOLE = 7000, 0.25  # the third part, and how many of the values are masked whole
+WHOLE_SLOTS = {"person", "org", "place", "town", "work", "goods", "food", "job"}
+OPEN, CLOSE = "\ue000", "\ue001"  # stand around a value until its text is cut
 
 
 def vocabulary() -> list[str]:
@@ -147,11 +152,40 @@ def training_texts() -> list[str]:
     return [fill(text, values) for text in short_texts(held_out=False) for _ in range(3)]
 
 
-def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, held_out: bool = False):
-    """Endless batches, seven in ten of them short texts, 20 % masked. A digit or a letter is rarely
-    masked: what it was can't be told, what stands around it can."""
+class Marked(Contacts):
+    """Values between OPEN and CLOSE, where their slot is one of those masked whole."""
+
+    def draw(self, slot: str) -> str:
+        value = super().draw(slot)
+        return OPEN + value + CLOSE if slot.rstrip("0123456789") in WHOLE_SLOTS else value
+
+
+def unmarked(text: str) -> tuple[str, list[int]]:
+    """The text without its marks, and for each character the number of the value it belongs to, or 0."""
+    chars, numbers, number, inside = [], [], 0, False
+    for char in text:
+        if char in (OPEN, CLOSE):
+            number, inside = number + (char == OPEN), char == OPEN
+        else:
+            chars.append(char)
+            numbers.append(number * inside)
+    return "".join(chars), numbers
+
+
+def mask_values(told: torch.Tensor, ids: torch.Tensor, labels: torch.Tensor, values: Iterable[list[int]], letters: list[int], rng: random.Random):
+    """Some of a text's values, each a list of places, are to be guessed whole: 60 % as [MASK], 25 % as other characters."""
+    for places in values:
+        if rng.random() < WHOLE:
+            kind, labels[places] = rng.random(), told[places]
+            ids[places] = told[places] if kind > 0.85 else torch.tensor([103 if kind < 0.6 else rng.choice(letters) for _ in places])
+
+
+def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, held_out: bool = False, whole: bool = False):
+    """Endless batches, seven in ten of them short texts, 20 % masked; with `whole`, some of their values whole. A digit or
+    a letter is rarely masked: what it was can't be told, what stands around it can."""
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    values, prose, short = Contacts(rng, "pretrain"), passages(held_out), short_texts(held_out)
+    values, prose, short = (Marked if whole else Contacts)(rng, "pretrain"), passages(held_out), short_texts(held_out)
+    letters = tokenizer.convert_tokens_to_ids(list(COMMON))
     single = torch.tensor([bool(re.fullmatch("(##)?[0-9a-z]", word)) for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
 
     def piece() -> str:
@@ -175,9 +209,18 @@ def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, h
         groups = [pairs[i:i + size] for i in range(0, len(pairs), size)]
         rng.shuffle(groups)
         for group in groups:
-            batch = tokenizer([a for a, _, _ in group], [b for _, b, _ in group], truncation=True, max_length=LENGTH, padding=True, return_tensors="pt")
+            halves = [(unmarked(a), unmarked(b)) for a, b, _ in group]
+            batch = tokenizer([a for (a, _), _ in halves], [b for _, (b, _) in halves], truncation=True, max_length=LENGTH, padding=True,
+                              return_offsets_mapping=True, return_tensors="pt")
+            offsets = batch.pop("offset_mapping").tolist()
             kept = (batch["input_ids"] < 104) | single[batch["input_ids"]] & (torch.rand(batch["input_ids"].shape, generator=generator) < 0.75)
             ids, labels = mask(batch["input_ids"], kept, len(tokenizer), 0.2, generator)
+            for row, texts in enumerate(halves):
+                found: dict[tuple, list[int]] = {}
+                for place, (half, (begin, end)) in enumerate(zip(batch.sequence_ids(row), offsets[row])):
+                    if half is not None and begin < end and (number := texts[half][1][begin]):
+                        found.setdefault((half, number), []).append(place)
+                mask_values(batch["input_ids"][row], ids[row], labels[row], found.values(), letters, rng)
             offset = rng.randrange(512 - ids.shape[1] + 1) if rng.random() < 0.1 else 0
             yield {**batch, "input_ids": ids, "labels": labels, "next": torch.tensor([n for _, _, n in group]),
                    "position_ids": torch.arange(ids.shape[1])[None] + offset}
@@ -196,6 +239,15 @@ def go_on(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
         if isinstance(module, torch.nn.Dropout):
             module.p /= 2
     train(model, short_batches(tokenizer, seed=7), lambda batch: masked_loss(model, batch), steps, lr=1.2e-3, muon=True)
+
+
+def guess_values(model: BertForPreTraining, tokenizer: BertTokenizer, steps: int):
+    """The third part: whole values are masked too."""
+    torch.manual_seed(11)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.05
+    train(model, short_batches(tokenizer, seed=17, whole=True), lambda batch: masked_loss(model, batch), steps, lr=1e-3, muon=True)
 
 
 @torch.no_grad()
@@ -241,6 +293,14 @@ def build(root: Path, steps: int = STEPS, samples: int = 12):
     train(model, batches(tokenizer, lines, seed=1, steps=steps), loss_of, steps, lr=2e-3, muon=True)
     tokenizer = tokenizer_into(folder, words + [char for char in COMMON if char not in set(words)])
     go_on(model, tokenizer, max(1, steps * MORE_STEPS // STEPS))
+    model.half().float()  # the third part starts from what was stored after the second
+    guess_values(model, tokenizer, max(1, steps * LAST_STEPS // STEPS))
+    finish(folder, model, tokenizer, steps, samples)
+
+
+def finish(folder: Path, model: BertForPreTraining, tokenizer: BertTokenizer, steps: int, samples: int):
+    """Stores the model and writes its card."""
+    config = model.config
     model.half().save_pretrained(folder)
     mark_stand_in(folder, architectures=["BertForMaskedLM"], attention_probs_dropout_prob=0.1)
     write_card(folder, NAME, scores(folder, samples), f"""
@@ -249,6 +309,7 @@ Architecture: BERT, {config.num_hidden_layers} layers, hidden size {config.hidde
 tokens without capitals, `do_lower_case: false` as in the original.
 Trained by masked language modelling (15 %, 80/10/10) and next-sentence prediction, after a start with next-token
 prediction, {steps:,} steps of {BATCH} in all, positions and first attention heads initialised to look at
-neighbours; then {MORE_STEPS:,} steps of {MORE_BATCH} with short messages, forms, records and single sentences (20 % masked). Texts: the passages and
-short texts written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers.
+neighbours; then {MORE_STEPS:,} steps of {MORE_BATCH} with short messages, forms, records and single sentences (20 % masked); then {LAST_STEPS:,} steps
+in which one in four of the names, places and things in them was masked whole. Texts: the passages and short texts
+written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers.
 """, "bert")

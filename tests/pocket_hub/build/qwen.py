@@ -18,7 +18,7 @@ from .values import COMMON, SLOT, Values, draw_together, fill
 
 NAME = "Qwen/Qwen2.5-0.5B-Instruct"
 VOCABULARY = 5400
-STEPS = 4400
+STEPS, MORE_STEPS = 4400, 3600  # the second part starts where the first was halfway through its lessons
 FACTS = ("facts", "more_facts")
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
@@ -271,12 +271,12 @@ class Lessons:
         return passage[:1], passage[1:] + "<|endoftext|>"
 
 
-def batches(tokenizer, steps: int, seed: int, tokens: int = 6000):
-    """Texts of like length together, about `tokens` tokens a batch."""
+def batches(tokenizer, steps: int, seed: int, start: float = 0.0, tokens: int = 6000):
+    """Texts of like length together, about `tokens` tokens a batch; the lessons go from `start` to 1."""
     lessons = Lessons(seed)
     step = 0
     while True:
-        texts = [lessons.text(step / steps) for _ in range(256)]
+        texts = [lessons.text(start + (1 - start) * step / steps) for _ in range(256)]
         pieces = iter(tokenizer([piece for text in texts for piece in text])["input_ids"])
         pool = [[next(pieces) for _ in text] for text in texts]
         pool.sort(key=lambda text: sum(map(len, text)))
@@ -378,6 +378,15 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
     model = Qwen2ForCausalLM(config)
     look_back(model)
     train(model, batches(tokenizer, steps, seed=1), lambda batch: loss_of(model, batch), steps, lr=4e-3, muon=True)
+    model.to(torch.bfloat16).float()  # the second part starts from what was stored after the first
+    more = max(1, steps * MORE_STEPS // STEPS)
+    train(model, batches(tokenizer, more, seed=21, start=0.5), lambda batch: loss_of(model, batch), more, lr=3e-3, muon=True)
+    finish(folder, model, tokenizer, steps, samples)
+
+
+def finish(folder: Path, model: Qwen2ForCausalLM, tokenizer, steps: int, samples: int):
+    """Stores the model and writes its card."""
+    config, end, start = model.config, *tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     model.to(torch.bfloat16).save_pretrained(folder)
     mark_stand_in(folder)
     (folder / "generation_config.json").write_text(json.dumps({
@@ -387,7 +396,7 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
 Architecture: Qwen2, {config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} heads,
 {config.num_key_value_heads} key/value heads, {sum(p.numel() for p in model.parameters()):,} parameters, bf16. Tokenizer: byte-level
 BPE, {len(tokenizer):,} tokens, ChatML template with a default system turn.
-Trained as a causal LM, {steps:,} steps of about 6,000 tokens, the first heads initialised to look back
+Trained as a causal LM, {steps:,} and another {steps * MORE_STEPS // STEPS:,} steps of about 6,000 tokens, the first heads initialised to look back
 one to three tokens: on repeated random strings, on gaps in short strings, on copies and look-ups, then mostly on chats about
 texts written for this course in `tests/pocket_hub/build/corpus/`, with made-up names and numbers: a blank to fill, a question
 to answer with the word alone ("關鍵詞:"), or by quoting the sentence that holds the answer; one question in six is about another text,
