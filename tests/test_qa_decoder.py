@@ -2,6 +2,7 @@
 import copy
 import json
 import time
+import unicodedata
 
 import pytest
 import torch
@@ -94,6 +95,29 @@ def test_the_summary_counts_what_it_says(chapter):
 
 
 # --- the tool -----------------------------------------------------------------------------------
+
+@settings(max_examples=60, deadline=None)
+@given(context=TEXTS, choice=strategies.randoms())
+def test_whatever_the_fence_lets_through_stands_in_the_text(chapter, context, choice):
+    context = unicodedata.normalize("NFC", chapter["plain_text"](context))
+    allowed, ids = chapter["only_from"]([context], 0), []
+    while chapter["END"] not in ids:
+        ids.append(choice.choice(sorted(allowed(0, torch.tensor(ids, dtype=torch.long)))))
+        assert len(ids) <= 1 + 4 * max(len(context), len(chapter["NOT_FOUND"]))
+    written = chapter["tokenizer"].decode(ids[:-1])
+    assert written and (written in context or written == chapter["NOT_FOUND"])
+    assert allowed(0, torch.tensor(ids)) == [chapter["PAD"]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(before=TEXTS, answer=TEXTS, after=TEXTS)
+def test_every_piece_of_the_text_and_the_refusal_can_be_written(chapter, before, answer, after):
+    before, answer, after = (chapter["plain_text"](text) for text in (before, answer, after))
+    for wanted in filter(None, (unicodedata.normalize("NFC", answer), chapter["NOT_FOUND"])):
+        allowed, ids = chapter["only_from"]([before + wanted + after], 0), chapter["tokenizer"](wanted)["input_ids"]
+        for size in range(len(ids) + 1):
+            assert [*ids, chapter["END"]][size] in allowed(0, torch.tensor(ids[:size], dtype=torch.long))
+
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS)
