@@ -19,6 +19,7 @@ def chapter():
     namespace["moves"] = namespace["transition_table"](rows)
     namespace["model"] = namespace["fresh_model"]().eval()
     namespace["find_all"].__defaults__ = (namespace["model"], True)
+    namespace["judge"], _ = namespace["learn_judge"](namespace["documents"]("valid", 200, seed=1), namespace["model"])
     return namespace
 
 
@@ -78,8 +79,9 @@ def test_a_hundred_kilobytes_of_anything_take_seconds(chapter, text):
 
 
 @pytest.mark.parametrize("text, guess, label, cut", [
-    ("水電師傅解岑逸明天來", "傅解岑逸", "PERSON", "解岑逸"), ("櫃檯感謝閻又岑的幫忙", "謝閻又岑", "PERSON", "閻又岑"), ("里長申屠岑逸說", "屠岑逸", "PERSON", "申屠岑逸"),
-    ("閻岑還沒到", "閻岑還", "PERSON", "閻岑"), ("請找閻又岑 領件", "閻又岑 領", "PERSON", "閻又岑"), ("Kuo Wei ting", "Kuo Wei", "PERSON", "Kuo Wei ting"),
+    ("水電師傅解岑逸明天來", "傅解岑逸", "PERSON", "解岑逸"), ("請找閻又岑 領件", "閻又岑 領", "PERSON", "閻又岑"), ("Kuo Wei ting", "Kuo Wei", "PERSON", "Kuo Wei ting"),
+    ("住臺東縣關山鎮和平路3號\n5樓之2", "臺東縣關山鎮和平路3號\n5樓之2", "ADDRESS", "臺東縣關山鎮和平路3號\n5樓之2"), ("Amy Tsai Ms", "Amy Tsai Ms", "PERSON", "Amy Tsai"),
+    ("賴rain_9801找我", "rain_98", "LINE_ID", "rain_9801"),
     ("(0980.616.397)", "(0980.616.397)", "PHONE", "0980.616.397"), ("市話(07)247-4254", "(07)247-4254", "PHONE", "(07)247-4254"),
     ("戶籍地臺東縣關山鎮和平路3號5樓安裝", "地臺東縣關山鎮和平路3號5樓安", "ADDRESS", "臺東縣關山鎮和平路3號5樓")])
 def test_what_the_model_marks_is_cut_where_the_value_ends(chapter, text, guess, label, cut):
@@ -87,9 +89,54 @@ def test_what_the_model_marks_is_cut_where_the_value_ends(chapter, text, guess, 
     assert text[slice(*chapter["trim"](text, start, start + len(guess), label))] == cut
 
 
+@pytest.mark.parametrize("text, names", [("里長申屠岑逸說", ["申屠岑逸"]), ("請王\n又岑到", ["王\n又岑"]), ("阮氏岑逸晴在", ["阮氏岑逸晴"]), ("找佐藤岑逸", ["佐藤岑逸"]),
+                                         ("閻岑。閻又岑", ["閻岑", "閻又岑"]), ("岑又閻路", []), ("", []), ("\n", [])])
+def test_every_piece_that_can_be_a_name_is_a_candidate(chapter, text, names):
+    sure = chapter["Opinion"](dict.fromkeys(range(len(text)), 0.9), set())
+    found = [text[start:end] for start, end in chapter["candidates"](text, sure)]
+    assert set(names) <= set(found) and not [name for name in found if name.endswith("路")]
+
+
+def test_a_judge_of_a_model_that_knows_the_names_finds_them_in_other_documents(chapter, monkeypatch):
+    """tag_texts tells the truth here, but for every third name, of which it is not sure."""
+    drawn = {part: chapter["documents"](part, 500, seed=5) for part in ("valid", "test")}
+    truth = {chapter["normalise"](document.text)[0]: document for documents in drawn.values() for document in documents}
+
+    def told(texts, model):
+        for text in texts:
+            document, chances = truth[text], [0.001] * len(text)
+            origin = chapter["normalise"](document.text)[1]
+            for number, (start, end, label) in enumerate(document.spans):
+                for place in range(len(text)):
+                    if label == "PERSON" and start <= origin[place] < end:
+                        chances[place] = 0.999 if number % 3 else 0.4
+            yield [(i, i + 1) for i in range(len(text))], [0] * len(text), [1.0] * len(text), chances
+
+    monkeypatch.setitem(chapter, "tag_texts", lambda texts, model: list(told(texts, model)))
+    monkeypatch.setitem(chapter, "judge", chapter["learn_judge"](drawn["valid"], None)[0])
+    right = found = wanted = 0
+    for document in drawn["test"]:
+        clean, origin = chapter["normalise"](document.text)
+        places, tags, _, chances = next(told([clean], None))
+        names = chapter["best_names"](chapter["judged_names"](clean, chapter["opinion"](places, tags, chances)))
+        gold = {(a, b) for a, b, label in document.spans if label == "PERSON" and all("\u4e00" <= char <= "\u9fff" for char in document.text[a:b])}
+        guesses = {(origin[start], origin[end - 1] + 1) for start, end, *_ in names}
+        right, found, wanted = right + len(gold & guesses), found + len(guesses), wanted + len(gold)
+    assert wanted > 200 and right > 0.9 * wanted and right > 0.9 * found
+
+
 def test_of_names_that_overlap_the_surest_stays(chapter):
     spans = [(0, 4, "PERSON", 0.5), (1, 4, "PERSON", 0.9), (3, 9, "PHONE", 0.7), (9, 11, "PERSON", 0.4)]
     assert sorted(chapter["best_names"](spans)) == [(1, 4, "PERSON", 0.9), (3, 9, "PHONE", 0.7), (9, 11, "PERSON", 0.4)]
+
+
+def test_a_name_found_once_is_masked_elsewhere_and_no_surer_for_it(chapter):
+    clean = "歐陽采潔:歐陽采潔,Amy Li:Amy Lin"
+    assert chapter["same_names"](clean, [(0, 4, "PERSON", 0.4), (10, 16, "PERSON", 0.8)]) == [(5, 9, "PERSON", 0.4)]
+
+
+def test_without_a_model_the_judge_says_nothing(chapter):
+    assert not chapter["find_all"](["房客閻又岑半夜打電動"], model=None)[0]
 
 
 def test_surnames_are_marked_where_they_stand(chapter):
