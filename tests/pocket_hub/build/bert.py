@@ -215,7 +215,7 @@ def short_batches(tokenizer: BertTokenizer, seed: int, size: int = MORE_BATCH, h
             offsets = batch.pop("offset_mapping").tolist()
             kept = (batch["input_ids"] < 104) | single[batch["input_ids"]] & (torch.rand(batch["input_ids"].shape, generator=generator) < 0.75)
             ids, labels = mask(batch["input_ids"], kept, len(tokenizer), 0.2, generator)
-            for row, texts in enumerate(halves):
+            for row, texts in enumerate(halves if whole else []):
                 found: dict[tuple, list[int]] = {}
                 for place, (half, (begin, end)) in enumerate(zip(batch.sequence_ids(row), offsets[row])):
                     if half is not None and begin < end and (number := texts[half][1][begin]):
