@@ -21,10 +21,12 @@ from .pocket_hub.server import PocketHub
 GUARD = Path(__file__).parent / "no_network"
 SLOW_SECONDS = 10
 SLOWEST = 10
+SILENT_SECONDS = 60  # nbval waits 5 for the last word of a cell; a busy machine needs more now and then
 
 seconds: dict[str, dict[str, float]] = defaultdict(dict)  # notebook -> cell -> seconds
 peaks: dict[str, float] = {}  # notebook -> GB
 HUB = pytest.StashKey[PocketHub]()
+HOME = pytest.StashKey[Path]()
 
 
 def pytest_configure(config):
@@ -35,6 +37,7 @@ def pytest_configure(config):
     home = tempfile.TemporaryDirectory(prefix="pocket-hub-", ignore_cleanup_errors=True)
     for name in UNSET:
         os.environ.pop(name, None)
+    config.stash[HOME] = Path(home.name)
     os.environ.update(environment(hub.url, home.name))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
     runpy.run_path(str(GUARD / "sitecustomize.py"))
@@ -56,6 +59,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: seconds_at_most(item.path), reverse=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Each notebook's kernel starts with an empty cache: what another one has downloaded would hide what a reader sees."""
+    cell = isinstance(item, IPyNbCell)
+    os.environ["HF_HOME"] = str(item.config.stash[HOME] / item.path.stem if cell else item.config.stash[HOME])
+    if cell:
+        item.output_timeout = SILENT_SECONDS
+
+
 def errors(outputs) -> list[str]:
     return [output["ename"] for output in outputs if output["output_type"] == "error"]
 
@@ -68,7 +80,8 @@ def pytest_runtest_call(item):
             pytest.fail(f"the page shows {errors(item.cell.outputs) or 'no error'}, this run raised {errors(item.test_outputs) or 'none'}:\n{item.cell.source}")
         return result
     finally:
-        if isinstance(item, IPyNbCell) and (peak := peak_gb(item.parent.kernel.km.provisioner.pid)) is not None:
+        manager = isinstance(item, IPyNbCell) and getattr(item.parent.kernel, "km", None)  # nbval drops it with a kernel that fell silent
+        if manager and (peak := peak_gb(manager.provisioner.pid)) is not None:
             item.user_properties.append(("peak GB", peak))  # a worker's report carries it to where the table is printed
 
 
