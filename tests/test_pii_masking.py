@@ -60,6 +60,25 @@ def test_projection_of_a_right_answer_masks_what_was_marked(chapter):
                 assert any(a <= start and end <= b for a, b in spans), (row, spans)
 
 
+def test_marks_with_nothing_but_a_space_between_are_told_apart(chapter):
+    """A value that holds a space itself may be any of the parts, so those don't count."""
+    found = 0
+    for row in chapter["short_documents"]("train", 1500, seed=6):
+        close = any(row.text[b:c].isspace() for (_, b, _), (c, _, _) in zip(row.spans, row.spans[1:]))
+        if close and not any(" " in row.text[a:b] for a, b, _ in row.spans) and not any(sign in row.text for sign in "[]"):
+            spans = chapter["project"](row.text, chapter["rewritten"](row))
+            assert [span for span in spans if span[2] != "PII"] == row.spans, row
+            found += 1
+    assert found > 10
+
+
+@pytest.mark.parametrize("source, answer, result", [
+    ("身分證A123456789", "身分證[PERSONAL_ID]", "身分證[PII]"), ("身分證A123456789", "身分證[NATIONAL_ID", "身分證[PII]"),
+    ("選項[AB]林書瑤", "選項[AB][PERSON]", "選項[AB][PERSON]"), ("林 書瑤 0912", "[PERSON] [PHONE]", "[PERSON]")])
+def test_a_misspelt_placeholder_masks_and_what_looks_like_one_stays(chapter, source, answer, result):
+    assert chapter["apply"](source, chapter["project"](source, answer)) == result
+
+
 pieces = st.sampled_from(["[PERSON]", "[PHONE]", "[PII]", "[", "王", "小明", "0912", " ", "\n", "\uff0c", ",", "<unk>", "</s>", "\U0001f600", "e\u0301", "\u200b", "\ufb01"])
 texts = st.one_of(st.text(max_size=60), st.lists(pieces, max_size=30).map("".join))
 
