@@ -99,7 +99,7 @@ def test_every_piece_that_can_be_a_name_is_a_candidate(chapter, text, names):
 
 def test_a_judge_of_a_model_that_knows_the_names_finds_them_in_other_documents(chapter, monkeypatch):
     """tag_texts tells the truth here, but for every third name, of which it is not sure."""
-    drawn = {part: chapter["documents"](part, 500, seed=5) for part in ("valid", "test")}
+    drawn = {part: chapter["documents"](part, count, seed=5) for part, count in (("valid", 500), ("test", 2000))}
     truth = {chapter["normalise"](document.text)[0]: document for documents in drawn.values() for document in documents}
 
     def told(texts, model):
@@ -122,7 +122,7 @@ def test_a_judge_of_a_model_that_knows_the_names_finds_them_in_other_documents(c
         gold = {(a, b) for a, b, label in document.spans if label == "PERSON" and all("\u4e00" <= char <= "\u9fff" for char in document.text[a:b])}
         guesses = {(origin[start], origin[end - 1] + 1) for start, end, *_ in names}
         right, found, wanted = right + len(gold & guesses), found + len(guesses), wanted + len(gold)
-    assert wanted > 200 and right > 0.9 * wanted and right > 0.85 * found  # it would rather mask too much
+    assert wanted > 200 and right > 0.9 * wanted and right > 0.9 * found
 
 
 def test_of_names_that_overlap_the_surest_stays(chapter):
