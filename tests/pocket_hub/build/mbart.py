@@ -2,17 +2,21 @@
 
 Rebuilding a text asks little of an encoder: most of the answer can be copied. So this one learns, in its second part, from
 short texts with more of them masked, and in its third also to see what the stand-in for BERT sees in them, token by token.
+In the fourth it reads Chinese character by character, as BERT does, with one layer more.
 """
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
 import random
+import re
 from pathlib import Path
 
 import sentencepiece
 import torch
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from transformers import AutoTokenizer, BertModel, MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
 
 from ..server import REPOS
@@ -26,6 +30,7 @@ VOCABULARY = 7200
 STEPS, TOKENS = 5000, 5000
 MORE_STEPS, MORE_LENGTH = 3000, 64  # the second part
 LAST_STEPS, LAST_SIZE, LAYERS = 5500, 64, (3, 4)  # the third part, and the layers of BERT's stand-in that are looked at
+GROWN_STEPS = 7000  # the fourth part
 SLOTS = ["person", "phone", "email", "address", "code", "id", "birthday", "line", "org", "work", "date", "money", "time"]
 
 
@@ -158,10 +163,10 @@ class Seen:
         return own, total[..., 0] > 0, [shared / total.clamp(min=1) @ states[layer].float() for layer in LAYERS]
 
 
-def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, steps: int):
-    """The third part: denoising goes on, and two linear maps of the encoder's output have to tell what BERT's stand-in sees."""
+def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, steps: int, seed: int = 5):
+    """The third part, and the fourth: denoising goes on, and two linear maps of the encoder's output have to tell what BERT's stand-in sees."""
     torch.manual_seed(0)
-    seen, lessons = Seen(tokenizer), Lessons(seed=5, part=3)
+    seen, lessons = Seen(tokenizer), Lessons(seed=seed, part=3)
     maps = torch.nn.ModuleList(torch.nn.Linear(model.config.d_model, seen.model.config.hidden_size) for _ in LAYERS)
     spread: list[torch.Tensor] = []
 
@@ -181,8 +186,32 @@ def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenize
         return loss_of(model, pair[1]) + 2 * sum(apart) / len(apart)
 
     model.extra_maps = maps  # trained with the rest, not stored
-    train(model, zip(texts(), batches(tokenizer, steps, seed=6, part=3)), both_losses, steps, lr=1.2e-3, muon=True)
+    train(model, zip(texts(), batches(tokenizer, steps, seed=seed + 1, part=3)), both_losses, steps, lr=1.2e-3, muon=True)
     del model.extra_maps
+
+
+@torch.no_grad()
+def grow(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, folder: Path) -> tuple[MBartForConditionalGeneration, MBart50Tokenizer]:
+    """Before the fourth part: words of several Chinese characters leave the vocabulary, and in the place of their
+    embeddings the encoder gets one layer more, which at first adds little to what the others say."""
+    pieces = ModelProto.FromString((folder / "sentencepiece.bpe.model").read_bytes())
+    kept = [piece for piece in pieces.pieces if not re.search("[\u4e00-\u9fff]", piece.piece) or len(piece.piece.lstrip("\u2581")) == 1]
+    del pieces.pieces[:]
+    pieces.pieces.extend(kept)
+    pieces.trainer_spec.vocab_size = len(kept)
+    (folder / "sentencepiece.bpe.model").write_bytes(pieces.SerializeToString())
+    grown = load_tokenizer(folder)
+    rows = torch.tensor(tokenizer.convert_tokens_to_ids(grown.convert_ids_to_tokens(range(len(grown)))))
+    larger = copy.deepcopy(model.config)
+    larger.vocab_size, larger.encoder_layers = len(grown), model.config.encoder_layers + 1
+    taller = MBartForConditionalGeneration(larger)
+    known = {name: weight for name, weight in model.state_dict().items() if weight.shape == taller.state_dict()[name].shape}
+    taller.load_state_dict(known, strict=False)
+    taller.model.shared.weight.copy_(model.model.shared.weight[rows])
+    last = taller.model.encoder.layers[-1]
+    for part in (last.self_attn.out_proj, last.fc2):
+        part.weight.mul_(0.1)
+    return taller, grown
 
 
 @torch.no_grad()
@@ -222,12 +251,12 @@ def sinusoids(weight: torch.Tensor):
 
 
 def parts(steps: int) -> list[int]:
-    """The steps of the second and the third part."""
-    return [max(1, steps * some // STEPS) for some in (MORE_STEPS, LAST_STEPS)]
+    """The steps of the second, third and fourth part."""
+    return [max(1, steps * some // STEPS) for some in (MORE_STEPS, LAST_STEPS, GROWN_STEPS)]
 
 
 def build(root: Path, steps: int = STEPS, samples: int = 200):
-    more_steps, last_steps = parts(steps)
+    more_steps, last_steps, grown_steps = parts(steps)
     torch.manual_seed(0)
     folder = folder_of(NAME, root)
     tokenizer = tokenizer_into(folder)
@@ -243,12 +272,14 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
     train(model, batches(tokenizer, more_steps, seed=2, part=2), lambda batch: loss_of(model, batch), more_steps, lr=1.2e-3, muon=True)
     model.half().float()
     see_as_bert(model, tokenizer, last_steps)
+    model, tokenizer = grow(model.half().float(), tokenizer, folder)
+    see_as_bert(model, tokenizer, grown_steps, seed=7)
     finish(folder, model, tokenizer, steps, samples)
 
 
 def finish(folder: Path, model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, steps: int, samples: int):
     """Stores the model and writes its card."""
-    config, more_steps, last_steps = model.config, *parts(steps)
+    config, more_steps, last_steps, grown_steps = model.config, *parts(steps)
     model.to(torch.float16).save_pretrained(folder)
     mark_stand_in(folder, dropout=0.1)
     (folder / "generation_config.json").write_text(json.dumps({
@@ -262,7 +293,8 @@ Trained to rebuild text: whole (half of them, copying) or with short runs masked
 texts growing from 8 to 128 characters, positions initialised with sinusoids; then {more_steps:,} steps on texts of up to {MORE_LENGTH}
 characters, most of them single sentences, forms and messages, three quarters of them with 10 to 30 % masked; then {last_steps:,} steps, six texts in ten masked,
 in which the encoder's output also had to tell, through two linear maps that aren't stored, what the stand-in for
-bert-base-chinese sees in such texts (its layers {LAYERS[0]} and {LAYERS[1]}). Texts: the passages, sentences, forms and messages
+bert-base-chinese sees in such texts (its layers {LAYERS[0]} and {LAYERS[1]}); then {grown_steps:,} steps of the same with single Chinese
+characters instead of words, and with the encoder's last layer, which was not there before. Texts: the passages, sentences, forms and messages
 written for this course in `tests/pocket_hub/build/corpus/` with made-up names and numbers, and random strings. Of the languages, zh_CN alone.
 The scores count exact greedy copies of 60 characters of unseen passages and of 24 random characters, and right
 guesses for one masked token.
