@@ -32,6 +32,37 @@ def test_decoder_inputs_are_labels_moved_by_one(chapter):
     assert torch.equal(moved[1:], shift_tokens_right(labels[1:], 1))
 
 
+def test_slips_stay_in_the_input_and_are_not_taught(chapter):
+    """What was copied by mistake is seen by the decoder, never asked of it; the placeholder is asked of it right after."""
+    rows = chapter["encode"](chapter["short_documents"]("train", 200, seed=8), training=True)
+    batch = chapter["collator"]([rows[i] for i in range(len(rows))])
+    slips = [(i, place) for i, row in enumerate(rows) for place in row["slips"]]
+    assert 10 < len(slips) == (batch["labels"] == -100).sum() - sum(batch["labels"].shape[1] - len(row["labels"]) for row in rows)
+    for i, place in slips:
+        assert batch["decoder_input_ids"][i, place + 1] == rows[i]["labels"][place]
+        if place + 1 not in rows[i]["slips"]:  # a character may be two tokens
+            assert batch["labels"][i, place + 1].item() in chapter["STARTS"]
+
+
+def test_the_loss_is_the_librarys_over_the_tokens_of_the_batch(chapter):
+    model = chapter["load"](kind=chapter["Masker"]).eval()
+    rows = chapter["encode"](chapter["short_documents"]("train", 8, seed=8))
+    batch = dict(chapter["collator"]([rows[i] for i in range(len(rows))]))
+    with torch.no_grad():
+        loss, labels = model(**batch).loss, batch.pop("labels")
+        scores = model(**batch).logits.flatten(0, 1)
+    absent = torch.ones(scores.shape[1], dtype=torch.bool)
+    absent[torch.cat([batch["input_ids"].flatten(), labels[labels >= 0]])] = False
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(scores.masked_fill(absent, -torch.inf), labels.flatten()))
+
+
+def test_on_an_fp16_base_all_that_is_trained_is_float32(chapter, monkeypatch):
+    """GradScaler takes no other."""
+    monkeypatch.setitem(chapter, "BASE_DTYPE", torch.float16)
+    trained = {weight.dtype for weight in chapter["with_lora"]().parameters() if weight.requires_grad}
+    assert trained == {torch.float32}
+
+
 @pytest.mark.parametrize("value, label, answer, leaked", [
     ("0912-345-678", "PHONE", "打[PHONE]", False), ("0912-345-678", "PHONE", "打0912 345 678", True), ("0912-345-678", "PHONE", "末四碼5678", True),
     ("林書瑤", "PERSON", "[PERSON]您好", False), ("林書瑤", "PERSON", "書瑤您好", True), ("林書瑤", "PERSON", "林小姐您好", False),
