@@ -202,6 +202,7 @@ def grow(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, fold
     (folder / "sentencepiece.bpe.model").write_bytes(pieces.SerializeToString())
     grown = load_tokenizer(folder)
     rows = torch.tensor(tokenizer.convert_tokens_to_ids(grown.convert_ids_to_tokens(range(len(grown)))))
+    torch.manual_seed(0)
     larger = copy.deepcopy(model.config)
     larger.vocab_size, larger.encoder_layers = len(grown), model.config.encoder_layers + 1
     taller = MBartForConditionalGeneration(larger)
