@@ -206,8 +206,8 @@ def grow(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, fold
     larger = copy.deepcopy(model.config)
     larger.vocab_size, larger.encoder_layers = len(grown), model.config.encoder_layers + 1
     taller = MBartForConditionalGeneration(larger)
-    known = {name: weight for name, weight in model.state_dict().items() if weight.shape == taller.state_dict()[name].shape}
-    taller.load_state_dict(known, strict=False)
+    shapes = {name: weight.shape for name, weight in taller.state_dict().items()}
+    taller.load_state_dict({name: weight for name, weight in model.state_dict().items() if weight.shape == shapes[name]}, strict=False)
     taller.model.shared.weight.copy_(model.model.shared.weight[rows])
     last = taller.model.encoder.layers[-1]
     for part in (last.self_attn.out_proj, last.fc2):
