@@ -145,6 +145,15 @@ def test_surnames_are_marked_where_they_stand(chapter):
     assert chapter["surname_marks"](clean, offsets) == [0, 1, 1, 1, 0, 1, 0, 0]
 
 
+def test_training_marks_the_surnames_of_its_part_alone(chapter):
+    parts, singles = ("train", "valid", "test"), [*chapter["OTHER_SURNAMES"]]
+    compounds = [name for name in chapter["COMPOUND"] if not {*name} & {*chapter["SURNAMES"]}]
+    clean = "".join(next(name for name in names if chapter["part_of"](name) == part) for names in (singles, compounds) for part in parts)
+    offsets = [(i, i + 1) for i in range(len(clean))]
+    assert chapter["surname_marks"](clean, offsets) == [1] * 9
+    assert chapter["surname_marks"](clean, offsets, training=True) == [1, 0, 0, 1, 1, 0, 0, 0, 0]
+
+
 def test_long_text_is_found_in_windows(chapter):
     """The tokens of all windows, joined, are those of the whole text."""
     text = chapter["normalise"]("".join(document.text + "。" for document in chapter["documents"]("test", 40, seed=2)))[0]

@@ -59,8 +59,24 @@ def test_the_loss_is_the_librarys_over_the_tokens_of_the_batch(chapter):
 def test_on_an_fp16_base_all_that_is_trained_is_float32(chapter, monkeypatch):
     """GradScaler takes no other."""
     monkeypatch.setitem(chapter, "BASE_DTYPE", torch.float16)
-    trained = {weight.dtype for weight in chapter["with_lora"]().parameters() if weight.requires_grad}
-    assert trained == {torch.float32}
+    model = chapter["with_lora"]()
+    assert {weight.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
+    assert chapter["generate"](model.eval(), ["我是林書瑤"])  # without autocast, too
+
+
+def test_surnames_are_marked_and_while_training_those_of_the_training_part_alone(chapter):
+    """The encoder's input differs from the plain embeddings by one vector, at the tokens that can be a surname."""
+    model = chapter["load"](kind=chapter["Masker"])
+    torch.nn.init.ones_(model.surname.weight[1])
+    kept, held = (next(name for name in chapter["OTHER_SURNAMES"] if chapter["part_of"](name) == part) for part in ("train", "test"))
+    compound, unseen = (next(name for name in chapter["COMPOUND"] if chapter["part_of"](name) == part and not {*name} & chapter["SURNAMES"][False])
+                        for part in ("train", "test"))
+    for training, marked in ((True, kept + compound), (False, kept + held + compound + unseen)):
+        embed = model.train(training).model.encoder.embed_tokens
+        ids = chapter["tokenizer"](f"找{kept}、{held}、{compound}、{unseen}", return_tensors="pt")["input_ids"]
+        added = (embed(ids) - torch.nn.functional.embedding(ids, embed.weight) * embed.embed_scale)[0].mean(-1) / embed.embed_scale
+        assert "".join(chapter["tokenizer"].convert_ids_to_tokens(ids[0][added > 0.5])) == marked
+        assert added[added < 0.5].abs().max() < 1e-5 and (added[added > 0.5] - 1).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("value, label, answer, leaked", [

@@ -2,7 +2,7 @@
 
 Rebuilding a text asks little of an encoder: most of the answer can be copied. So this one learns, in its second part, from
 short texts with more of them masked, and in its third also to see what the stand-in for BERT sees in them, token by token.
-In the fourth it reads Chinese character by character, as BERT does, with one layer more.
+In the fourth it reads Chinese character by character, as BERT does, with one layer more; the fifth repeats that with dropout.
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VOCABULARY = 7200
 STEPS, TOKENS = 5000, 5000
 MORE_STEPS, MORE_LENGTH = 3000, 64  # the second part
 LAST_STEPS, LAST_SIZE, LAYERS = 5500, 64, (3, 4)  # the third part, and the layers of BERT's stand-in that are looked at
-GROWN_STEPS = 7000  # the fourth part
+GROWN_STEPS, DROPOUT = 7000, 0.1  # the fourth part, and the fifth, which has dropout
 SLOTS = ["person", "phone", "email", "address", "code", "id", "birthday", "line", "org", "work", "date", "money", "time"]
 
 
@@ -164,7 +164,7 @@ class Seen:
 
 
 def see_as_bert(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, steps: int, seed: int = 5):
-    """The third part, and the fourth: denoising goes on, and two linear maps of the encoder's output have to tell what BERT's stand-in sees."""
+    """The third part, and those after it: denoising goes on, and two linear maps of the encoder's output have to tell what BERT's stand-in sees."""
     torch.manual_seed(0)
     seen, lessons = Seen(tokenizer), Lessons(seed=seed, part=3)
     maps = torch.nn.ModuleList(torch.nn.Linear(model.config.d_model, seen.model.config.hidden_size) for _ in LAYERS)
@@ -215,6 +215,14 @@ def grow(model: MBartForConditionalGeneration, tokenizer: MBart50Tokenizer, fold
     return taller, grown
 
 
+def with_dropout(model: MBartForConditionalGeneration) -> MBartForConditionalGeneration:
+    config = copy.deepcopy(model.config)
+    config.dropout = DROPOUT
+    dropping = MBartForConditionalGeneration(config)
+    dropping.load_state_dict(model.state_dict())
+    return dropping
+
+
 @torch.no_grad()
 def scores(folder: Path, samples: int = 200) -> dict[str, float]:
     """Copies of unseen passages and of random strings, and infilling: guesses for masked single tokens."""
@@ -252,7 +260,7 @@ def sinusoids(weight: torch.Tensor):
 
 
 def parts(steps: int) -> list[int]:
-    """The steps of the second, third and fourth part."""
+    """The steps of the second part, the third, and the fourth, which the fifth equals."""
     return [max(1, steps * some // STEPS) for some in (MORE_STEPS, LAST_STEPS, GROWN_STEPS)]
 
 
@@ -275,6 +283,8 @@ def build(root: Path, steps: int = STEPS, samples: int = 200):
     see_as_bert(model, tokenizer, last_steps)
     model, tokenizer = grow(model.half().float(), tokenizer, folder)
     see_as_bert(model, tokenizer, grown_steps, seed=7)
+    model = with_dropout(model.half().float())
+    see_as_bert(model, tokenizer, grown_steps, seed=9)
     finish(folder, model, tokenizer, steps, samples)
 
 
@@ -282,7 +292,7 @@ def finish(folder: Path, model: MBartForConditionalGeneration, tokenizer: MBart5
     """Stores the model and writes its card."""
     config, more_steps, last_steps, grown_steps = model.config, *parts(steps)
     model.to(torch.float16).save_pretrained(folder)
-    mark_stand_in(folder, dropout=0.1)
+    mark_stand_in(folder, dropout=DROPOUT)
     (folder / "generation_config.json").write_text(json.dumps({
         "bos_token_id": 0, "decoder_start_token_id": 2, "early_stopping": True, "eos_token_id": 2,
         "forced_eos_token_id": 2, "max_length": 200, "num_beams": 5, "pad_token_id": 1}, indent=2) + "\n", encoding="utf-8")
@@ -295,7 +305,7 @@ texts growing from 8 to 128 characters, positions initialised with sinusoids; th
 characters, most of them single sentences, forms and messages, three quarters of them with 10 to 30 % masked; then {last_steps:,} steps, six texts in ten masked,
 in which the encoder's output also had to tell, through two linear maps that aren't stored, what the stand-in for
 bert-base-chinese sees in such texts (its layers {LAYERS[0]} and {LAYERS[1]}); then {grown_steps:,} steps of the same with single Chinese
-characters instead of words, and with the encoder's last layer, which was not there before. Texts: the passages, sentences, forms and messages
+characters instead of words, and with the encoder's last layer, which was not there before; then as many again with a dropout of {DROPOUT}. Texts: the passages, sentences, forms and messages
 written for this course in `tests/pocket_hub/build/corpus/` with made-up names and numbers, and random strings. Of the languages, zh_CN alone.
 The scores count exact greedy copies of 60 characters of unseen passages and of 24 random characters, and right
 guesses for one masked token.
