@@ -22,6 +22,7 @@ from .pocket_hub.server import PocketHub
 GUARD = Path(__file__).parent / "no_network"
 SLOW_SECONDS = 10
 SLOWEST = 10
+LONG = {"test_training.py": 200, "test_browser.py": 60, "test_stand_ins.py": 60, "test_faults.py": 30, "test_other_machines.py": 20, "test_contract.py": 20}
 SILENT_SECONDS = 20  # nbval waits 5 for the last word of a cell; a busy machine needs more now and then
 
 seconds: dict[str, dict[str, float]] = defaultdict(dict)  # notebook -> cell -> seconds
@@ -34,6 +35,8 @@ def pytest_configure(config):
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:  # the workers share the cores; two that take all of them each are slower than one
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    for name, size in (("MALLOC_MMAP_THRESHOLD_", 2 ** 26), ("MALLOC_TRIM_THRESHOLD_", 2 ** 29)):  # what a training step frees is kept for the next
+        os.environ.setdefault(name, str(size))
     hub = config.stash[HUB] = PocketHub().__enter__()
     home = tempfile.TemporaryDirectory(prefix="pocket-hub-", ignore_cleanup_errors=True)
     for name in UNSET:
@@ -54,10 +57,10 @@ def hub(pytestconfig):
 
 def pytest_collection_modifyitems(items):
     """The longest first, so that no worker is alone with one of them in the end."""
-    def seconds_at_most(path: Path) -> int:
-        return 999 if path.name == "test_training.py" else budget(path.name) if path.suffix == ".ipynb" else 0
+    def about(path: Path) -> int:
+        return budget(path.name) if path.suffix == ".ipynb" else LONG.get(path.name, 0)
 
-    items.sort(key=lambda item: seconds_at_most(item.path), reverse=True)
+    items.sort(key=lambda item: about(item.path), reverse=True)
 
 
 @pytest.hookimpl(tryfirst=True)

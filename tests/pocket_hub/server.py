@@ -152,6 +152,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: PocketHub
     timeout = 60  # seconds an idle connection is kept
+    disable_nagle_algorithm = True  # or a body waits 40 ms until the client has confirmed its head
 
     def do_GET(self):
         self.answer()

@@ -325,16 +325,18 @@ def look_back(model: Qwen2ForCausalLM, offsets: tuple = (1, 2, 3, 0), strength: 
 
 @torch.no_grad()
 def answers(model, tokenizer, questions: list[str], limit: int = 80) -> list[str]:
-    found = []
+    found = {}
     tokenizer.padding_side = "left"
-    for begin in range(0, len(questions), 50):
-        chats = [[{"role": "user", "content": question}] for question in questions[begin:begin + 50]]
+    by_length = sorted(set(questions), key=len)  # of one length in a batch, so that little is padding
+    for begin in range(0, len(by_length), 50):
+        batch = by_length[begin:begin + 50]
+        chats = [[{"role": "user", "content": question}] for question in batch]
         inputs = tokenizer.apply_chat_template(chats, add_generation_prompt=True, padding=True,
                                                return_dict=True, return_tensors="pt")
         out = model.generate(**inputs, do_sample=False, repetition_penalty=1.0, temperature=None, top_p=None, top_k=None,
                              max_new_tokens=limit)
-        found += tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
-    return found
+        found.update(zip(batch, tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)))
+    return [found[question] for question in questions]
 
 
 @torch.no_grad()

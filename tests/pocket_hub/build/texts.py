@@ -5,6 +5,7 @@ import random
 import re
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .values import SLOT, Values, draw_together, fill
@@ -101,6 +102,7 @@ def clause_at(text: str, start: int, answer: str, marks: str) -> tuple[str, str]
     return text[begin:start], text[start + len(answer):end.end() if end else len(text)].rstrip("\uff0c")
 
 
+@cache
 def characters() -> list[str]:
     """Every character of the training texts and values, the most frequent first."""
     counts: dict[str, int] = {}
