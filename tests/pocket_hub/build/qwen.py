@@ -327,7 +327,7 @@ def look_back(model: Qwen2ForCausalLM, offsets: tuple = (1, 2, 3, 0), strength: 
 def answers(model, tokenizer, questions: list[str], limit: int = 80) -> list[str]:
     found = {}
     tokenizer.padding_side = "left"
-    by_length = sorted(set(questions), key=len)  # of one length in a batch, so that little is padding
+    by_length = sorted(dict.fromkeys(questions), key=len)  # of one length in a batch, so that little is padding
     for begin in range(0, len(by_length), 50):
         batch = by_length[begin:begin + 50]
         chats = [[{"role": "user", "content": question}] for question in batch]
