@@ -20,7 +20,7 @@ from .course import PEAK_GB, ROOT, budget, peak_gb
 from .pocket_hub.__main__ import UNSET, environment
 from .pocket_hub.server import PocketHub
 
-GUARD = Path(__file__).parent / "no_network"
+EVERY_PROCESS = Path(__file__).parent / "every_process"
 SLOW_SECONDS = 10
 SLOWEST = 10
 LONG = {"test_training.py": 200, "test_browser.py": 60, "test_stand_ins.py": 60, "test_faults.py": 30, "test_other_machines.py": 20, "test_contract.py": 20}
@@ -44,8 +44,8 @@ def pytest_configure(config):
         os.environ.pop(name, None)
     config.stash[HOME] = Path(home.name)
     os.environ.update(environment(hub.url, home.name))
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
-    runpy.run_path(str(GUARD / "sitecustomize.py"))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(EVERY_PROCESS), os.environ.get("PYTHONPATH")]))
+    runpy.run_path(str(EVERY_PROCESS / "sitecustomize.py"))
     config.add_cleanup(lambda: (hub.__exit__(), home.cleanup()))
 
 
@@ -64,15 +64,8 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: about(item.path), reverse=True)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection():
-    """Without garbage collection, which takes a fifth of the time that the libraries need to load."""
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
+def pytest_collection_finish():
+    gc.freeze()  # the libraries stay: no collection need look at them again
 
 
 @pytest.hookimpl(tryfirst=True)
